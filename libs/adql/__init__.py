@@ -1,0 +1,1 @@
+"""ADQL: asynchronous distributed Q-learning."""

@@ -1,0 +1,60 @@
+"""The run specification and the services' settings; the only reader of ADQL_* variables."""
+
+from adql.config.identity import config_hash
+from adql.config.loading import load_settings, load_specification, read_yaml, specification_from
+from adql.config.settings import (
+    EvaluatorSettings,
+    LearnerSettings,
+    ParameterServerSettings,
+    ReplayServerSettings,
+    ServerSettings,
+    ServiceSettings,
+)
+from adql.config.specification import (
+    AlgorithmSettings,
+    DurabilitySettings,
+    EnvironmentSettings,
+    EvaluationSettings,
+    ExplorationSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    ReplaySettings,
+    RunSettings,
+    RunSpecification,
+    ScheduleSettings,
+    SignatureSettings,
+    StalenessSettings,
+    TargetSettings,
+    TrainingSettings,
+    UpdateSettings,
+)
+
+__all__ = [
+    "AlgorithmSettings",
+    "DurabilitySettings",
+    "EnvironmentSettings",
+    "EvaluationSettings",
+    "EvaluatorSettings",
+    "ExplorationSettings",
+    "LearnerSettings",
+    "NetworkSettings",
+    "OptimizerSettings",
+    "ParameterServerSettings",
+    "ReplayServerSettings",
+    "ReplaySettings",
+    "RunSettings",
+    "RunSpecification",
+    "ScheduleSettings",
+    "ServerSettings",
+    "ServiceSettings",
+    "SignatureSettings",
+    "StalenessSettings",
+    "TargetSettings",
+    "TrainingSettings",
+    "UpdateSettings",
+    "config_hash",
+    "load_settings",
+    "load_specification",
+    "read_yaml",
+    "specification_from",
+]

@@ -1,0 +1,22 @@
+"""What defines a run: the keys that may not change under the same name."""
+
+import hashlib
+import json
+
+from adql.config.specification import RunSpecification
+
+IDENTITY: dict[str, set[str] | bool] = {
+    "environment": {"id", "kwargs", "max_episode_steps", "signature"},
+    "network": True,
+    "algorithm": True,
+    "exploration": True,
+    "replay": {"sampler", "capacity", "min_size", "samples_per_insert", "priority_exponent", "importance_exponent"},
+    "update": True,
+}
+"""Not in it: budget, goal, evaluation, durability, number of learners, sizes of requests."""
+
+
+def config_hash(specification: RunSpecification) -> str:
+    """SHA-256 of the identity keys in canonical JSON, as 64 hex digits; equal on every machine."""
+    tree = specification.model_dump(mode="json", include=IDENTITY)
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

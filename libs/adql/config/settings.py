@@ -1,0 +1,69 @@
+"""One settings record per service: addresses, files and secrets; none of them changes what is learned."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from adql.config.specification import Section
+
+Address = Annotated[str, Field(pattern=r"^(unix:/.+|http://[^/]+:\d+)$")]
+"""``unix:/path/to.sock`` or ``http://host:port``."""
+
+
+class ServiceSettings(Section):
+    """What every service has."""
+
+    token_file: Path | None = None
+    """Holds one bearer token a line, all valid; the first is the one that clients send."""
+    auth: bool = True
+    """Ask for a token on every route but those of the side port."""
+    log_format: Literal["json", "text"] = "text"
+    exit_with_parent: bool = False
+    """End when the process that started this one ends."""
+
+
+class ServerSettings(ServiceSettings):
+    """What every service that is asked something has."""
+
+    listen: Address
+    side: Address
+    """Where /livez, /readyz and /metrics are."""
+    directory: Path
+    """The service's own volume."""
+
+
+class ParameterServerSettings(ServerSettings):
+    """``adql parameter-server``."""
+
+    listen: Address = "http://127.0.0.1:8420"
+    side: Address = "http://127.0.0.1:8421"
+    directory: Path = Path("adql-parameter-server")
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Any Redis from 6.2 or Valkey; ``unix:///path/to.sock`` for a socket."""
+    redis_password_file: Path | None = None
+
+
+class ReplayServerSettings(ServerSettings):
+    """``adql replay``."""
+
+    listen: Address = "http://127.0.0.1:8430"
+    side: Address = "http://127.0.0.1:8431"
+    directory: Path = Path("adql-replay")
+
+
+class LearnerSettings(ServiceSettings):
+    """``adql learner``."""
+
+    side: Address = "http://127.0.0.1:8441"
+    parameter_server: Address = "http://127.0.0.1:8420"
+    replay: Address = "http://127.0.0.1:8430"
+    episodes_file: Path | None = None
+    """Appends one line a training episode; null: none."""
+
+
+class EvaluatorSettings(ServiceSettings):
+    """``adql evaluator``."""
+
+    side: Address = "http://127.0.0.1:8451"
+    parameter_server: Address = "http://127.0.0.1:8420"

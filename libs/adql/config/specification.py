@@ -1,0 +1,298 @@
+"""The run specification: what a run is, in one typed, closed, frozen tree that is checked whole.
+
+One field has one name everywhere: ``replay.capacity`` on the command line and in YAML is ``ADQL_REPLAY__CAPACITY`` in
+the environment. Lengths of time are in seconds, lengths of schedules in steps of the clock that their field names.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from adql import schedules
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
+
+
+class Section(BaseModel):
+    """Frozen, closed to unknown keys, no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class ScheduleSettings(Section):
+    """A value that changes with a clock; constant unless told otherwise."""
+
+    kind: Literal["constant", "linear", "exponential"] = "constant"
+    initial: float
+    """The value at step 0."""
+    final: float | None = None
+    """The value approached; needed unless constant."""
+    steps: PositiveInt | None = None
+    """Linear: steps until ``final``. Exponential: steps in which the distance to ``final`` halves."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind != "constant" and (self.final is None or self.steps is None):
+            raise ValueError(f"a {self.kind} schedule needs final and steps")
+        return self
+
+    def build(self) -> schedules.Schedule:
+        """Returns the schedule as a function of the clock."""
+        if self.final is None or self.steps is None:
+            return schedules.constant(self.initial)
+        make = schedules.linear if self.kind == "linear" else schedules.exponential
+        return make(self.initial, self.final, self.steps)
+
+
+class RunSettings(Section):
+    """What the run is called."""
+
+    name: Name = "adql"
+    """Names the run in the store: lower-case letters, digits and hyphens."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Every random stream of the run is derived from it."""
+
+
+class SignatureSettings(Section):
+    """What an environment's spaces are, so that services without the environment can check and size arrays."""
+
+    observation_shape: tuple[PositiveInt, ...] = ()
+    """Shape of one observation; () for a Discrete space."""
+    observation_dtype: Literal["float32", "float64", "uint8", "int8", "int32", "int64", "bool"] = "float32"
+    observations: PositiveInt | None = None
+    """Number of observations of a Discrete space; null for a Box."""
+    actions: PositiveInt
+    """Number of discrete actions."""
+    reward_threshold: float | None = None
+    """The environment's own goal, if it states one."""
+
+
+class EnvironmentSettings(Section):
+    """The Gymnasium environment."""
+
+    id: str = "CartPole-v1"
+    """Goes to gymnasium.make untouched; ``module:Env-v0`` imports the module first."""
+    kwargs: dict[str, Any] = {}
+    """Keyword arguments of the environment."""
+    allow: tuple[str, ...] = ()
+    """Foreign modules that the id may import."""
+    copies: PositiveInt = 8
+    """Environment copies that one learner steps together."""
+    max_episode_steps: PositiveInt | None = None
+    """Truncates episodes; null keeps the environment's own limit, or 1,000 where it has none."""
+    signature: SignatureSettings | None = None
+    """The spaces; null: resolved at start by making the environment once."""
+
+
+class NetworkSettings(Section):
+    """The Q-network."""
+
+    kind: Literal["dense", "tabular"] = "dense"
+    hidden: tuple[PositiveInt, ...] = (256, 256)
+    """Units of each hidden layer of a dense network."""
+    dueling: bool = False
+    """Separate streams for the state's value and the actions' advantages (1511.06581)."""
+    initial_value: float = 0.0
+    """Every entry of a new table, tabular only."""
+
+
+class OptimizerSettings(Section):
+    """How a gradient changes parameters: the learner's, and the server's under the rule ``gradient``."""
+
+    kind: Literal["sgd", "rmsprop", "adam", "adagrad"] = "adam"
+    momentum: Fraction = 0.0
+    """SGD only."""
+    decay: Fraction = 0.95
+    """RMSProp: of the running mean of squares."""
+    centered: bool = False
+    """RMSProp: subtract the squared running mean."""
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    epsilon: PositiveFloat = 1e-8
+
+
+class TargetSettings(Section):
+    """The target network, driven by the server's learner-step clock."""
+
+    kind: Literal["periodic", "soft"] = "periodic"
+    period_learner_steps: PositiveInt = 128
+    """Periodic: copies the server's parameters at the pull that crosses a multiple."""
+    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.005
+    """Soft: per learner step of the whole run."""
+
+
+class AlgorithmSettings(Section):
+    """Q-learning."""
+
+    gamma: Fraction = 0.99
+    n_steps: PositiveInt = 1
+    """Length of the multi-step return."""
+    double: bool = True
+    """Double Q-learning: the online network chooses, the target network values (1509.06461)."""
+    huber_delta: PositiveFloat = 1.0
+    """Where the loss turns from quadratic to linear."""
+    batch_size: PositiveInt = 64
+    learning_rate: ScheduleSettings = ScheduleSettings(initial=1e-3)
+    """By learner steps of the run."""
+    max_gradient_norm: PositiveFloat | None = 10.0
+    """Gradients are scaled down to this Euclidean norm; null: never."""
+    optimizer: OptimizerSettings = OptimizerSettings()
+    target: TargetSettings = TargetSettings()
+
+
+class ExplorationSettings(Section):
+    """The behaviour policy: ε-greedy, one ε an environment copy."""
+
+    kind: Literal["schedule", "ladder"] = "schedule"
+    epsilon: ScheduleSettings = ScheduleSettings(kind="linear", initial=1.0, final=0.04, steps=8_000)
+    """Schedule: by environment steps of the run."""
+    base: Fraction = 0.4
+    """Ladder (Ape-X, 1803.00933): ε = base^(1 + exponent·u)."""
+    exponent: PositiveFloat = 7.0
+    actors: Annotated[int, Field(ge=2)] | None = None
+    """Ladder: environment copies in the whole run, u = i/(actors − 1); null: u = van der Corput, which needs no number."""
+
+
+class ReplaySettings(Section):
+    """The replay table."""
+
+    sampler: Literal["uniform", "prioritised"] = "uniform"
+    capacity: PositiveInt = 100_000
+    """Transitions; the oldest is evicted first."""
+    capacity_bytes: PositiveInt = 2 * 1024**3
+    """Bytes of transitions; a capacity that cannot fit is refused at start."""
+    min_size: PositiveInt = 1_000
+    """Nothing is sampled below it."""
+    samples_per_insert: PositiveFloat | None = 32.0
+    """Transitions sampled per transition inserted, kept by the rate limiter; null: unlimited."""
+    max_error: Annotated[float, Field(ge=0.0)] = 0.0
+    """Samples that either side may be ahead; never less than what the requests in flight need."""
+    priority_exponent: Fraction = 0.6
+    """α of prioritised replay (1511.05952)."""
+    importance_exponent: ScheduleSettings = ScheduleSettings(initial=0.4)
+    """β, by learner steps of the run."""
+    batches_per_request: PositiveInt = 8
+    chunk_transitions: PositiveInt = 64
+    """Transitions in one insert."""
+    snapshot_seconds: PositiveFloat | None = 60.0
+    """Between two snapshots on disk; null: only at the end."""
+
+
+class StalenessSettings(Section):
+    """What happens to an update that is based on an old version."""
+
+    policy: Literal["reject", "damp", "accept"] = "reject"
+    max_versions: PositiveInt | None = None
+    """Reject beyond it; null: max(8, 4·live learners)."""
+    damping_exponent: PositiveFloat = 1.0
+    """β of damp: step/(1 + max(0, s − live learners))^β."""
+
+
+class UpdateSettings(Section):
+    """How the parameter server joins the learners' work."""
+
+    rule: Literal["average", "elastic", "delta", "gradient"] = "average"
+    sync_every: PositiveInt = 8
+    """Local learner steps between two pushes; 1 under ``gradient``."""
+    weight: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """average: w of θ ← θ + w·(θ_i − θ); null: 1/live learners."""
+    elastic_alpha: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """elastic: α of d = α(θ_i − θ̃); null: 0.9/live learners, at most 0.45."""
+    outer_learning_rate: PositiveFloat | None = None
+    """delta: η of θ ← θ + η·Δ; null: 1/live learners."""
+    outer_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """delta: Nesterov momentum of the outer step."""
+    overlap: bool = True
+    """Goes on learning while a push is under way; never under ``gradient``."""
+    staleness: StalenessSettings = StalenessSettings()
+
+    @model_validator(mode="after")
+    def _gradient_pushes_every_step(self) -> Self:
+        if self.rule == "gradient" and self.sync_every != 1 and "sync_every" in self.model_fields_set:
+            raise ValueError(
+                "sync_every must be 1 under the rule gradient; remove it or choose average, elastic or delta"
+            )
+        return self
+
+    @property
+    def steps_per_push(self) -> int:
+        """k: local learner steps between two pushes under this rule."""
+        return 1 if self.rule == "gradient" else self.sync_every
+
+
+class TrainingSettings(Section):
+    """When the run is over and who works on it."""
+
+    learners: Annotated[int, Field(ge=1, le=1_000)] = 2
+    """Learners that the local launcher starts."""
+    environment_steps: PositiveInt = 200_000
+    """The budget."""
+    goal: float | None = None
+    """Greedy mean return to reach; null: the environment's reward_threshold, if it has one."""
+
+
+class EvaluationSettings(Section):
+    """Greedy episodes on reserved seeds."""
+
+    every_learner_steps: PositiveInt = 1_000
+    episodes: PositiveInt = 20
+    """Environment copies, one episode each."""
+    confirm_episodes: PositiveInt = 100
+    """Fresh episodes that confirm the goal."""
+
+
+class DurabilitySettings(Section):
+    """How often the parameter server commits its whole state to the store."""
+
+    commit_duty: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """Share of one core that commits may use."""
+    commit_bytes_per_second: PositiveInt = 50_000_000
+    max_interval_seconds: PositiveFloat = 1.0
+    """A commit is due at least this often, where duty and bytes allow it."""
+    lease_seconds: PositiveFloat = 30.0
+    """A session expires after this long without a word."""
+
+
+class RunSpecification(Section):
+    """Everything that defines a run and how it is carried out."""
+
+    run: RunSettings = RunSettings()
+    environment: EnvironmentSettings = EnvironmentSettings()
+    network: NetworkSettings = NetworkSettings()
+    algorithm: AlgorithmSettings = AlgorithmSettings()
+    exploration: ExplorationSettings = ExplorationSettings()
+    replay: ReplaySettings = ReplaySettings()
+    update: UpdateSettings = UpdateSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    durability: DurabilitySettings = DurabilitySettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        replay, batch = self.replay, self.algorithm.batch_size
+        if batch > replay.capacity:
+            raise ValueError(
+                f"algorithm.batch_size {batch} is larger than replay.capacity {replay.capacity}; "
+                "lower the one or raise the other"
+            )
+        if replay.min_size > replay.capacity:
+            raise ValueError(
+                f"replay.min_size {replay.min_size} is larger than replay.capacity {replay.capacity}: "
+                "nothing would ever be sampled; lower it"
+            )
+        if self.training.environment_steps < replay.min_size:
+            raise ValueError(
+                f"training.environment_steps {self.training.environment_steps} ends before "
+                f"replay.min_size {replay.min_size}: nothing would be learned; raise the budget or lower min_size"
+            )
+        return self
+
+    @property
+    def goal(self) -> float | None:
+        """The greedy mean return to reach: the run's own, else the environment's, else none."""
+        if self.training.goal is not None or self.environment.signature is None:
+            return self.training.goal
+        return self.environment.signature.reward_threshold

@@ -1,0 +1,1 @@
+"""The deployables of ADQL: wiring only."""
