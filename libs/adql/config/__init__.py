@@ -1,7 +1,7 @@
 """The run specification and the services' settings; the only reader of ADQL_* variables."""
 
 from adql.config.identity import config_hash
-from adql.config.loading import load_settings, load_specification, read_yaml, specification_from
+from adql.config.loading import child_environment, load_settings, load_specification, specification_from, write_yaml
 from adql.config.settings import (
     EvaluatorSettings,
     LearnerSettings,
@@ -52,9 +52,10 @@ __all__ = [
     "TargetSettings",
     "TrainingSettings",
     "UpdateSettings",
+    "child_environment",
     "config_hash",
     "load_settings",
     "load_specification",
-    "read_yaml",
     "specification_from",
+    "write_yaml",
 ]

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -77,6 +77,22 @@ def read_yaml(file: Path) -> Tree:
     return tree
 
 
+def write_yaml(specification: RunSpecification, file: Path) -> None:
+    """Writes the whole specification, defaults included, so that ``file`` reads back to an equal one."""
+    tree = specification.model_dump(mode="json")
+    file.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def child_environment(settings: Section, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the variables for a child process: ``settings`` as ADQL_*, and of ``environ`` what is not ADQL_*.
+
+    The parent's own ADQL_* are in the resolved specification already; again in the child they would win over it.
+    """
+    inherited = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    fields = settings.model_dump(mode="json", exclude_defaults=True)
+    return inherited | {PREFIX + name.upper(): str(value) for name, value in fields.items()}
+
+
 def from_assignments(assignments: Sequence[str]) -> Tree:
     """Turns ``replay.capacity=1000`` into a tree; values are YAML scalars or flow collections."""
     tree: Tree = {}
@@ -131,8 +147,11 @@ def _complaint(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
 
 def _siblings(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     for part in location[:-1]:
-        annotation = kind.model_fields[str(part)].annotation if str(part) in kind.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        kind = annotation
+        kind = _section_at(kind, str(part))
     return sorted(kind.model_fields)
+
+
+def _section_at(kind: type[BaseModel], key: str) -> type[BaseModel]:
+    annotation = kind.model_fields[key].annotation
+    sections = (annotation, *get_args(annotation))
+    return next(s for s in sections if isinstance(s, type) and issubclass(s, BaseModel))

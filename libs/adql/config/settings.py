@@ -56,8 +56,8 @@ class LearnerSettings(ServiceSettings):
     """``adql learner``."""
 
     side: Address = "http://127.0.0.1:8441"
-    parameter_server: Address = "http://127.0.0.1:8420"
-    replay: Address = "http://127.0.0.1:8430"
+    parameter_server_url: Address = "http://127.0.0.1:8420"
+    replay_url: Address = "http://127.0.0.1:8430"
     episodes_file: Path | None = None
     """Appends one line a training episode; null: none."""
 
@@ -66,4 +66,4 @@ class EvaluatorSettings(ServiceSettings):
     """``adql evaluator``."""
 
     side: Address = "http://127.0.0.1:8451"
-    parameter_server: Address = "http://127.0.0.1:8420"
+    parameter_server_url: Address = "http://127.0.0.1:8420"

@@ -153,7 +153,7 @@ class ExplorationSettings(Section):
     """Ladder (Ape-X, 1803.00933): ε = base^(1 + exponent·u)."""
     exponent: PositiveFloat = 7.0
     actors: Annotated[int, Field(ge=2)] | None = None
-    """Ladder: environment copies in the whole run, u = i/(actors − 1); null: u = van der Corput, which needs no number."""
+    """Ladder: environment copies of the whole run, u = i/(actors − 1); null: u = van der Corput, for any number."""
 
 
 class ReplaySettings(Section):
@@ -175,6 +175,8 @@ class ReplaySettings(Section):
     importance_exponent: ScheduleSettings = ScheduleSettings(initial=0.4)
     """β, by learner steps of the run."""
     batches_per_request: PositiveInt = 8
+    prefetch: bool = True
+    """Asks for the next batches while learning on the present ones."""
     chunk_transitions: PositiveInt = 64
     """Transitions in one insert."""
     snapshot_seconds: PositiveFloat | None = 60.0

@@ -1,0 +1,167 @@
+"""Gymnasium environments: made from settings, checked once, stepped in copies.
+
+Gymnasium appears here and in no other library module.
+"""
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TransformAction, TransformObservation
+
+from adql.config import EnvironmentSettings, SignatureSettings
+from adql.errors import EnvironmentUnusableError
+from adql.types import Array
+
+DEFAULT_MAX_EPISODE_STEPS = 1_000
+"""Where neither the environment nor the settings state a limit."""
+
+Environment = gymnasium.Env[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStep:
+    """What C copies answered to one action each; every array has C rows."""
+
+    next_observation: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    valid: Array
+    """False in the row after an end, where Gymnasium only resets: no transition, and no environment step."""
+    success: Array
+    """1.0 or 0.0 where ``info["is_success"]`` was given, else NaN."""
+
+
+class VectorEnvironment:
+    """C copies of one environment in one thread, with Gymnasium's NEXT_STEP autoreset."""
+
+    def __init__(self, settings: EnvironmentSettings, seeds: Sequence[int]) -> None:
+        self._vector = SyncVectorEnv(
+            [lambda: make_environment(settings) for _ in seeds], autoreset_mode=AutoresetMode.NEXT_STEP
+        )
+        self._seeds: list[int | None] = list(seeds)
+        self._ended = np.zeros(len(seeds), dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return len(self._seeds)
+
+    def reset(self) -> Array:
+        """Starts every copy from its seed; returns (C, *observation_shape)."""
+        observation, _ = self._vector.reset(seed=self._seeds)
+        self._ended = np.zeros(len(self), dtype=np.bool_)
+        return np.asarray(observation)
+
+    def step(self, actions: Array) -> VectorStep:
+        """Steps every copy with its action (C,), counted from 0."""
+        observation, reward, terminated, truncated, info = self._vector.step(actions)
+        valid, self._ended = ~self._ended, terminated | truncated
+        return VectorStep(observation, reward, terminated, truncated, valid, _successes(info, len(self)))
+
+    def close(self) -> None:
+        """Frees what the copies hold."""
+        self._vector.close()
+
+
+def make_environment(settings: EnvironmentSettings) -> Environment:
+    """Makes one copy, with a time limit in every case.
+
+    Raises:
+        EnvironmentUnusableError: unknown id, module that is not allowed, or an environment that does not start.
+    """
+    name = registered_name(settings)
+    try:
+        spec = gymnasium.spec(name)
+        limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
+        return _counted_from_zero(
+            gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
+        )
+    except gymnasium.error.UnregisteredEnv:
+        raise EnvironmentUnusableError(_unknown(settings.id)) from None
+    except (gymnasium.error.Error, TypeError, ValueError, ImportError) as error:
+        message = " ".join(str(error).split())
+        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {message}") from None
+
+
+def registered_name(settings: EnvironmentSettings) -> str:
+    """Returns the id without its module, after the module was imported (if allowed) to register its environments."""
+    module, colon, name = settings.id.partition(":")
+    if not colon:
+        return settings.id
+    if module not in settings.allow:
+        raise EnvironmentUnusableError(
+            f"environment.id={settings.id!r} would import the module {module!r}, which is not in environment.allow "
+            f"{list(settings.allow)}; if you trust it, add environment.allow=[{module}]"
+        )
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise EnvironmentUnusableError(
+            f"environment.id={settings.id!r}: cannot import {module!r} ({error}); install the package that has it"
+        ) from None
+    return name
+
+
+def resolve(settings: EnvironmentSettings) -> EnvironmentSettings:
+    """Returns ``settings`` with the signature filled in, by making the environment once where it is missing."""
+    if settings.signature is not None:
+        return settings
+    environment = make_environment(settings)
+    try:
+        return settings.model_copy(update={"signature": signature_of(environment, settings.id)})
+    finally:
+        environment.close()
+
+
+def signature_of(environment: Environment, name: str) -> SignatureSettings:
+    """Reads the spaces.
+
+    Raises:
+        EnvironmentUnusableError: actions are not Discrete, or observations neither Box nor Discrete.
+    """
+    actions, observations = environment.action_space, environment.observation_space
+    if not isinstance(actions, spaces.Discrete):
+        raise EnvironmentUnusableError(
+            f"environment.id={name!r} has actions {actions}; Q-learning here needs Discrete actions, "
+            "so wrap the environment to choose among a fixed number of them"
+        )
+    threshold = environment.spec.reward_threshold if environment.spec else None
+    common = {"actions": int(actions.n), "reward_threshold": threshold, "observation_dtype": str(observations.dtype)}
+    if isinstance(observations, spaces.Discrete):
+        return SignatureSettings.model_validate({"observations": int(observations.n), **common})
+    if isinstance(observations, spaces.Box):
+        return SignatureSettings.model_validate({"observation_shape": observations.shape, **common})
+    raise EnvironmentUnusableError(
+        f"environment.id={name!r} has observations {observations}; needed is Box or Discrete: "
+        "add gymnasium.wrappers.FlattenObservation or the like"
+    )
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.rpartition(":")[2], list(gymnasium.registry), n=3, cutoff=0.5)
+    hint = f"near are {', '.join(near)}" if near else "see `python -c 'import gymnasium; gymnasium.pprint_registry()'`"
+    return f"environment.id={name!r} is not registered; {hint}; a foreign one is written module:Env-v0"
+
+
+def _counted_from_zero(environment: Environment) -> Environment:
+    """Shifts Discrete spaces that start elsewhere, so that actions and observations are indices everywhere."""
+    actions, observations = environment.action_space, environment.observation_space
+    if isinstance(actions, spaces.Discrete) and actions.start:
+        first = actions.start
+        environment = TransformAction(environment, lambda action: action + first, spaces.Discrete(actions.n))
+    if isinstance(observations, spaces.Discrete) and observations.start:
+        lowest = observations.start
+        environment = TransformObservation(environment, lambda seen: seen - lowest, spaces.Discrete(observations.n))
+    return environment
+
+
+def _successes(info: dict[str, Any], copies: int) -> Array:
+    if "is_success" not in info:
+        return np.full(copies, np.nan)
+    return np.where(info["_is_success"], np.asarray(info["is_success"], dtype=np.float64), np.nan)

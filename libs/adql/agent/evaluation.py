@@ -1,0 +1,74 @@
+"""Evaluation: greedy episodes on reserved seeds, exactly one an environment copy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adql.agent.actor import QFunction
+from adql.agent.environments import Environment, make_environment
+from adql.config import EnvironmentSettings
+from adql.types import Array
+
+FIRST_RESERVED_SEED = 2**30
+"""Training seeds lie below, evaluation seeds at or above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResults:
+    """What n greedy episodes brought, in the order of their seeds."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    successes: tuple[bool, ...] | None
+    """From ``info["is_success"]``; None where the environment does not say it."""
+
+
+def play_episodes(
+    settings: EnvironmentSettings, network: QFunction, vector: Array, episodes: int, seed: int
+) -> EpisodeResults:
+    """Plays ``episodes`` greedy episodes with seeds ``seed``, ``seed + 1``, … under the parameters ``vector``."""
+    environments = [make_environment(settings) for _ in range(episodes)]
+    try:
+        plays = [_Play(environment, seed + i) for i, environment in enumerate(environments)]
+        while active := [play for play in plays if not play.over]:
+            observations = np.stack([play.observation for play in active])
+            actions = network.q_values(vector, observations).argmax(axis=1)
+            for play, action in zip(active, actions, strict=True):
+                play.step(int(action))
+    finally:
+        for environment in environments:
+            environment.close()
+    known = [play.success for play in plays if play.success is not None]
+    successes = tuple(known) if len(known) == episodes else None
+    return EpisodeResults(tuple(p.total for p in plays), tuple(p.length for p in plays), successes)
+
+
+def successes_by_goal(results: EpisodeResults, goal: float | None) -> tuple[bool, ...] | None:
+    """Returns the environment's own successes, else return ≥ goal, else None."""
+    if results.successes is not None or goal is None:
+        return results.successes
+    return tuple(value >= goal for value in results.returns)
+
+
+def interquartile_mean(values: Sequence[float]) -> float:
+    """Mean of the middle half: a quarter of the n values, rounded down, is cut at each end (2108.13264)."""
+    cut = len(values) // 4
+    return float(np.mean(np.sort(values)[cut : len(values) - cut]))
+
+
+class _Play:
+    """One episode under way."""
+
+    def __init__(self, environment: Environment, seed: int) -> None:
+        self._environment = environment
+        self.total, self.length, self.over = 0.0, 0, False
+        self.success: bool | None = None
+        self.observation: Array = np.asarray(environment.reset(seed=seed)[0])
+
+    def step(self, action: int) -> None:
+        observation, reward, terminated, truncated, info = self._environment.step(action)
+        self.observation = np.asarray(observation)
+        self.total, self.length, self.over = self.total + float(reward), self.length + 1, terminated or truncated
+        if self.over and "is_success" in info:
+            self.success = bool(info["is_success"])

@@ -1,0 +1,94 @@
+"""Environments: ids, spaces, time limits, vector steps."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from adql.agent.environments import VectorEnvironment, make_environment, resolve
+from adql.config import EnvironmentSettings
+from adql.errors import EnvironmentUnusableError
+from tests.agent import environment_doubles  # noqa: F401  registers the doubles
+
+
+def test_signature_of_cartpole_has_its_shape_actions_and_goal():
+    signature = resolve(EnvironmentSettings()).signature
+    assert (signature.observation_shape, signature.actions, signature.reward_threshold) == ((4,), 2, 475.0)
+
+
+def test_signature_of_a_discrete_environment_counts_its_observations():
+    signature = resolve(EnvironmentSettings(id="FrozenLake-v1")).signature
+    assert (signature.observations, signature.actions, signature.observation_shape) == (16, 4, ())
+
+
+def test_environment_without_a_time_limit_is_truncated_at_1000_steps():
+    environment = make_environment(EnvironmentSettings(id="Counting-v0", kwargs={"length": 5_000}))
+    environment.reset()
+    steps = 1
+    while not environment.step(0)[3]:
+        steps += 1
+    assert steps == 1_000
+
+
+def test_discrete_spaces_that_start_elsewhere_are_counted_from_zero():
+    environment = make_environment(EnvironmentSettings(id="FromFive-v0"))
+    assert environment.reset()[0] == 0
+    assert [environment.step(action)[0] for action in range(3)] == [0, 1, 2]
+
+
+def test_unknown_id_names_what_is_near():
+    with pytest.raises(EnvironmentUnusableError, match=r"CartPol-v1.*near are CartPole-v1"):
+        resolve(EnvironmentSettings(id="CartPol-v1"))
+
+
+def test_continuous_actions_are_refused():
+    with pytest.raises(EnvironmentUnusableError, match="Discrete actions"):
+        resolve(EnvironmentSettings(id="Pendulum-v1"))
+
+
+def test_tuple_observations_are_refused():
+    with pytest.raises(EnvironmentUnusableError, match="Box or Discrete"):
+        resolve(EnvironmentSettings(id="Blackjack-v1"))
+
+
+def test_unknown_keyword_argument_is_one_line():
+    with pytest.raises(EnvironmentUnusableError, match="unexpected keyword argument 'wind'") as caught:
+        resolve(EnvironmentSettings(kwargs={"wind": 1}))
+    assert "\n" not in str(caught.value)
+
+
+def test_module_that_is_not_allowed_is_never_imported():
+    sys.modules.pop("this", None)
+    with pytest.raises(EnvironmentUnusableError, match=r"environment.allow"):
+        resolve(EnvironmentSettings(id="this:Zen-v0"))
+    assert "this" not in sys.modules
+
+
+def test_allowed_module_is_imported():
+    settings = EnvironmentSettings(
+        id="tests.agent.environment_doubles:Counting-v0", allow=("tests.agent.environment_doubles",)
+    )
+    assert resolve(settings).signature.reward_threshold == 2.5
+
+
+def test_row_after_an_end_is_a_reset_row():
+    environment = VectorEnvironment(EnvironmentSettings(id="Counting-v0"), seeds=[1])
+    environment.reset()
+    steps = [environment.step(np.array([1])) for _ in range(5)]
+    assert [bool(step.valid[0]) for step in steps] == [True, True, True, False, True]
+    assert [float(step.next_observation[0, 0]) for step in steps] == [1, 2, 3, 0, 1]
+
+
+def test_success_is_known_only_where_the_environment_says_it():
+    settings = EnvironmentSettings(id="Counting-v0", kwargs={"length": 2, "success": True})
+    environment = VectorEnvironment(settings, seeds=[1, 2])
+    environment.reset()
+    first, last = (environment.step(np.array([0, 0])).success for _ in range(2))
+    assert np.isnan(first).all()
+    assert last.tolist() == [1.0, 1.0]
+
+
+def test_equal_seeds_give_equal_episodes():
+    first, second = (VectorEnvironment(EnvironmentSettings(), seeds=[7, 8]).reset() for _ in range(2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])

@@ -1,0 +1,121 @@
+"""The run specification: layers, names and complaints."""
+
+from pathlib import Path
+
+import pytest
+
+from adql.config import (
+    LearnerSettings,
+    RunSpecification,
+    child_environment,
+    config_hash,
+    load_settings,
+    load_specification,
+    write_yaml,
+)
+from adql.errors import ConfigError
+
+
+def load(*assignments: str, file: Path | None = None, **environ: str) -> RunSpecification:
+    return load_specification(file, assignments, environ)
+
+
+def test_later_layers_win_key_by_key(tmp_path: Path):
+    file = tmp_path / "run.yaml"
+    file.write_text("replay: {capacity: 5000, min_size: 100}\nalgorithm: {gamma: 0.5}\n")
+    specification = load("algorithm.gamma=0.9", file=file, ADQL_ALGORITHM__GAMMA="0.7", ADQL_REPLAY__CAPACITY="6000")
+    assert specification.replay.capacity == 6000
+    assert specification.replay.min_size == 100
+    assert specification.algorithm.gamma == 0.9
+
+
+def test_values_are_yaml():
+    specification = load("network.hidden=[64, 32]", "network.dueling=true", "update.weight=null")
+    assert specification.network.hidden == (64, 32)
+    assert specification.network.dueling
+    assert specification.update.weight is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [
+        ("replay.capasity=1", "replay.capasity: unknown key; known here: batches_per_request, capacity"),
+        ("algorithm.gamma=2", "algorithm.gamma=2: Input should be less than or equal to 1"),
+        ("algorithm.gamma=.nan", "algorithm.gamma=nan: Input should be a finite number"),
+        ("update.staleness.policy=never", "update.staleness.policy='never': Input should be 'reject', 'damp'"),
+        ("replay.capacity=10", "algorithm.batch_size 64 is larger than replay.capacity 10; lower the one or raise"),
+        ("replay.min_size=200000", "replay.min_size 200000 is larger than replay.capacity 100000: nothing would"),
+        ("training.environment_steps=10", "training.environment_steps 10 ends before replay.min_size 1000"),
+        ("run.name=My Run", "run.name='My Run': String should match pattern"),
+        ("environment.signature.actionz=2", "environment.signature.actionz: unknown key; known here: actions"),
+        ("gamma", "'gamma' is not key=value"),
+        ("network.hidden=[1", "network.hidden: '[1' is not a YAML value"),
+    ],
+)
+def test_bad_assignment_is_one_line_with_key_value_and_bound(assignment: str, complaint: str):
+    with pytest.raises(ConfigError) as caught:
+        load(assignment)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sync_every_other_than_one_is_refused_under_gradient():
+    with pytest.raises(ConfigError, match="sync_every must be 1"):
+        load("update.rule=gradient", "update.sync_every=4")
+    assert load("update.rule=gradient").update.steps_per_push == 1
+
+
+def test_schedule_without_an_end_is_refused():
+    with pytest.raises(ConfigError, match="a linear schedule needs final and steps"):
+        load("algorithm.learning_rate={kind: linear, initial: 1.0}")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\xff"])
+def test_unusable_file_is_one_line(tmp_path: Path, text: str):
+    file = tmp_path / "run.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError) as caught:
+        load(file=file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_is_one_line(tmp_path: Path):
+    with pytest.raises(ConfigError, match="name an existing YAML file"):
+        load(file=tmp_path / "none.yaml")
+
+
+def test_variables_that_name_no_section_are_left_to_others():
+    assert load(ADQL_PARAMETER_SERVER_PORT="tcp://10.0.0.1:8420") == RunSpecification()
+
+
+def test_settings_of_a_service_come_from_variables_of_their_name():
+    settings = load_settings(LearnerSettings, {}, {"ADQL_REPLAY_URL": "http://replay:8430", "ADQL_AUTH": "false"})
+    assert (settings.replay_url, settings.auth) == ("http://replay:8430", False)
+
+
+def test_goal_is_the_runs_own_before_the_environments():
+    signature = "environment.signature={actions: 2, reward_threshold: 475.0}"
+    assert load().goal is None
+    assert load(signature).goal == 475.0
+    assert load(signature, "training.goal=100").goal == 100.0
+
+
+def test_hash_changes_with_identity_keys_alone():
+    same = ["training.learners=8", "training.goal=5", "evaluation.episodes=3", "replay.batches_per_request=2"]
+    other = ["algorithm.gamma=0.5", "network.hidden=[8]", "environment.id=Acrobot-v1", "update.rule=delta"]
+    assert {config_hash(load(key)) for key in same} == {config_hash(load())}
+    assert len({config_hash(load(key)) for key in other} | {config_hash(load())}) == 5
+
+
+def test_written_specification_reads_back_equal(tmp_path: Path):
+    specification = load("environment.id=FrozenLake-v1", "network.kind=tabular", "run.name=lake")
+    write_yaml(specification, tmp_path / "run.yaml")
+    assert load(file=tmp_path / "run.yaml") == specification
+
+
+def test_child_gets_its_settings_and_no_variable_of_the_parents_specification():
+    settings = LearnerSettings(replay_url="unix:/tmp/r.sock", auth=False)
+    child = child_environment(settings, {"PATH": "/bin", "ADQL_ALGORITHM__GAMMA": "0.5"})
+    assert child == {"PATH": "/bin", "ADQL_REPLAY_URL": "unix:/tmp/r.sock", "ADQL_AUTH": "False"}
+    assert load_settings(LearnerSettings, {}, child) == settings
