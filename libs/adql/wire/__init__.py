@@ -1,0 +1,1 @@
+"""How the parts speak: the binary body, resources, problems, the lean HTTP connection and retries."""

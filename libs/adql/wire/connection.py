@@ -1,0 +1,260 @@
+"""A lean keep-alive HTTP/1.1 client over TCP or a unix socket: one request under way, answers in one reused buffer.
+
+Requests are split in two, ``begin`` and ``finish``, so that the server works while the caller computes. Array buffers
+go to the kernel as they are, and an answer's body is received straight into the buffer that the caller then decodes.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from adql.errors import AdqlError, TransportError
+from adql.wire.codec import Buffer
+from adql.wire.problems import error_from
+
+MIN_BYTES_PER_SECOND = 64 * 1024
+"""A request's deadline grows with its size: slower links than this are given up."""
+_MAX_HEAD_BYTES = 32 * 1024
+_MAX_BUFFERS_A_CALL = 64
+_BODILESS = (204, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer below 400; ``body`` lies in the connection's buffer until the next ``finish``."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: memoryview
+
+
+class Connection:
+    """One keep-alive connection to ``address`` (``unix:/path`` or ``http://host:port``), made when it is first needed.
+
+    After a TransportError it is closed, and the next ``begin`` connects again, resolving the name afresh. It never
+    retries by itself: whether a request may be sent twice is the caller's knowledge. Not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: Callable[[], str | None],
+        timeout_seconds: float = 30.0,
+        max_body_bytes: int = 1 << 30,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._address = address
+        self._host = urlsplit(address).netloc or "localhost"
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._max_body_bytes = max_body_bytes
+        self._clock = clock
+        self._socket: socket.socket | None = None
+        self._head_buffer = memoryview(bytearray(_MAX_HEAD_BYTES))
+        self._buffer = np.empty(0, np.uint8)
+        self._under_way: float | None = None
+        self._send_failure: OSError | None = None
+
+    def begin(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[Buffer] = (),
+        timeout_seconds: float | None = None,
+    ) -> None:
+        """Sends a request and does not wait for the answer; ``timeout_seconds`` holds for sending and for answering.
+
+        Raises:
+            TransportError: no connection, or the request could not be sent in time; the outcome is unknown.
+        """
+        if self._under_way is not None:
+            raise RuntimeError("a request is under way on this connection; finish() it first")
+        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        length = sum(len(buffer) for buffer in body)
+        head = self._head(method, path, headers or {}, length)
+        deadline = self._clock() + timeout + length / MIN_BYTES_PER_SECOND
+        try:
+            self._send([head, *body], deadline)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._send_failure = error  # an early refusal may still lie in the socket: finish() looks for it
+        except OSError as error:
+            raise self._broken(error) from error
+        self._under_way = timeout
+
+    def finish(self) -> Response:
+        """Waits for the answer to the request under way.
+
+        Raises:
+            TransportError: no whole answer in time; the outcome is unknown.
+            AdqlError: what an answer of 400 or above tells of, by kind.
+        """
+        if self._under_way is None:
+            raise RuntimeError("no request is under way on this connection; begin() one first")
+        timeout, self._under_way = self._under_way, None
+        try:
+            response = self._receive(self._clock() + timeout)
+        except (OSError, ValueError) as error:
+            raise self._broken(self._send_failure or error) from error
+        if self._send_failure or response.headers.get("connection", "").lower() == "close":
+            self.close()
+        if response.status >= 400:
+            raise error_from(response.status, response.body, response.headers)
+        return response
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[Buffer] = (),
+        timeout_seconds: float | None = None,
+    ) -> Response:
+        """``begin`` and ``finish`` in one."""
+        self.begin(method, path, headers=headers, body=body, timeout_seconds=timeout_seconds)
+        return self.finish()
+
+    def close(self) -> None:
+        """Closes the socket and forgets the request under way; the next ``begin`` connects again."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket, self._under_way, self._send_failure = None, None, None
+
+    def _broken(self, cause: Exception) -> AdqlError:
+        self.close()
+        reason = "timed out" if isinstance(cause, TimeoutError) else str(cause)
+        return TransportError(f"{self._address}: {reason}; the outcome is unknown, send the same request again")
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}"]
+        if (token := self._token()) is not None:
+            lines.append(f"Authorization: Bearer {token}")
+        if length or method in ("POST", "PUT"):
+            lines.append(f"Content-Length: {length}")
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _connected(self, deadline: float) -> socket.socket:
+        if self._socket is None:
+            self._socket = _connect(self._address, self._remaining(deadline))
+        return self._socket
+
+    def _drop_if_closed(self) -> None:
+        """Forgets a kept connection that the server has closed: nothing of the new request was sent yet."""
+        if self._socket is not None and _is_closed(self._socket):
+            self.close()
+
+    def _remaining(self, deadline: float) -> float:
+        remaining = deadline - self._clock()
+        if remaining <= 0:
+            raise TimeoutError("timed out")
+        return remaining
+
+    def _send(self, buffers: Sequence[Buffer], deadline: float) -> None:
+        """Scatter-gather: the buffers are never joined."""
+        self._drop_if_closed()
+        connected = self._connected(deadline)
+        views = [memoryview(buffer) for buffer in buffers]
+        while views:
+            connected.settimeout(self._remaining(deadline))
+            sent = connected.sendmsg(views[:_MAX_BUFFERS_A_CALL])
+            views = _rest(views, sent)
+
+    def _receive(self, deadline: float) -> Response:
+        status, headers, early = self._receive_head(deadline)
+        length = 0 if status in _BODILESS else self._body_length(headers)
+        if len(early) > length:
+            raise ValueError(f"{len(early) - length} bytes more than the announced answer")
+        body = self._reserve(length)
+        body[: len(early)] = early
+        received, deadline = len(early), deadline + length / MIN_BYTES_PER_SECOND
+        while received < length:
+            received += self._receive_some(body[received:], deadline)
+        return Response(status, headers, body)
+
+    def _receive_head(self, deadline: float) -> tuple[int, dict[str, str], memoryview]:
+        """Returns status, headers, and what came of the body so far."""
+        received = 0
+        while received < _MAX_HEAD_BYTES:
+            received += self._receive_some(self._head_buffer[received:], deadline)
+            head = bytes(self._head_buffer[:received])
+            end = head.find(b"\r\n\r\n")
+            if end >= 0:
+                return *_parse_head(head[:end]), self._head_buffer[end + 4 : received]
+        raise ValueError(f"headers of more than {_MAX_HEAD_BYTES} bytes")
+
+    def _receive_some(self, into: memoryview, deadline: float) -> int:
+        connected = self._connected(deadline)
+        connected.settimeout(self._remaining(deadline))
+        count = connected.recv_into(into)
+        if count == 0:
+            raise ConnectionError("closed by the other side before the whole answer came")
+        return count
+
+    def _body_length(self, headers: Mapping[str, str]) -> int:
+        text = headers.get("content-length", "")
+        if not (text.isascii() and text.isdigit()):
+            raise ValueError("answer without Content-Length")
+        if int(text) > self._max_body_bytes:
+            raise ValueError(f"answer of {text} bytes, at most {self._max_body_bytes}")
+        return int(text)
+
+    def _reserve(self, length: int) -> memoryview:
+        """Returns the body's place, aligned for any dtype; an outgrown buffer lives on under its callers' views."""
+        if length > len(self._buffer):
+            self._buffer = np.empty(length, np.uint8)
+        return self._buffer.data[:length]
+
+
+def _connect(address: str, timeout_seconds: float) -> socket.socket:
+    if address.startswith("unix:"):
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connected.settimeout(timeout_seconds)
+        try:
+            connected.connect(address.removeprefix("unix:"))
+        except OSError:
+            connected.close()
+            raise
+        return connected
+    parts = urlsplit(address)
+    connected = socket.create_connection((parts.hostname or "", parts.port or 80), timeout_seconds)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
+
+
+def _is_closed(connected: socket.socket) -> bool:
+    """Tells whether an idle connection has ended, or holds bytes that nobody asked for."""
+    connected.settimeout(0)
+    try:
+        connected.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _rest(views: list[memoryview], sent: int) -> list[memoryview]:
+    """Returns what is left of ``views`` after ``sent`` bytes."""
+    for index, view in enumerate(views):
+        if sent < len(view):
+            return [view[sent:], *views[index + 1 :]]
+        sent -= len(view)
+    return []
+
+
+def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = status_line.partition(" ")
+    if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        raise ValueError("answer is not HTTP")
+    pairs = (line.partition(":") for line in lines)
+    return int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs}
