@@ -1,0 +1,1 @@
+"""The parameter server's mathematics and store: initial parameters, optimizers, update rules."""
