@@ -1,0 +1,1 @@
+"""Metrics and logs: every Prometheus metric is named once, every line goes to stderr."""
