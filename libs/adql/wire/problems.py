@@ -46,6 +46,13 @@ def problem(error: AdqlError) -> tuple[int, Problem]:
     }
 
 
+def problem_for_status(status: int, detail: str) -> Problem:
+    """Returns the problem document of a refusal that comes from below ADQL, such as 404, 405 or 431."""
+    phrase = HTTPStatus(status).phrase
+    kind = _BY_STATUS[status].kind if status in _BY_STATUS else phrase.lower().replace(" ", "_")
+    return {"type": PREFIX + kind, "title": phrase, "status": status, "detail": detail}
+
+
 def problem_headers(error: AdqlError) -> dict[str, str]:
     """Returns what has to stand beside the problem: when to come again, or how to authenticate."""
     if error.status == 401:

@@ -1,0 +1,87 @@
+"""Bulk bodies: received into one preallocated buffer, sent as the buffers they are."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from adql.errors import BodyTooLargeError, LengthRequiredError, UnsupportedMediaTypeError
+from adql.wire import routes
+from adql.wire.codec import Buffer
+
+RECEIVE_KEY = "adql.receive"
+"""Where the guard leaves the receive function without the small cap for JSON."""
+DRAIN_KEY = "adql.drain"
+"""Where the protocol leaves a function that waits until everything went to the kernel."""
+
+
+async def read_body(request: Request, *, limit: int) -> memoryview:
+    """Returns the binary body of ``request``, at most ``limit`` bytes, aligned for any dtype.
+
+    How long a body may take is the protocol's law, so that it holds for every route.
+
+    Raises:
+        UnsupportedMediaTypeError: another content type.
+        LengthRequiredError: no Content-Length.
+        BodyTooLargeError: more than ``limit``; nothing was allocated.
+        ClientDisconnect: the body ended early.
+    """
+    length = _checked_length(request, limit)
+    receive: Receive = request.scope.get(RECEIVE_KEY, request.receive)
+    body, received = np.empty(length, np.uint8).data, 0
+    while received < length:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        body[received : received + len(chunk)] = chunk
+        received += len(chunk)
+    return body
+
+
+def _checked_length(request: Request, limit: int) -> int:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != routes.BINARY:
+        raise UnsupportedMediaTypeError(f"the body must be {routes.BINARY}")
+    text = request.headers.get("content-length")
+    if text is None:
+        raise LengthRequiredError("the body needs a Content-Length")
+    if int(text) > limit:
+        raise BodyTooLargeError(f"the body has {int(text)} bytes, at most {limit} are taken here", limit=limit)
+    return int(text)
+
+
+class BinaryResponse(Response):
+    """Sends ``buffers`` one after the other, never joined; they must not be written until ``on_sent`` was called.
+
+    ``on_sent`` is called once, when every byte is with the kernel or the connection is gone.
+    """
+
+    media_type = routes.BINARY
+
+    def __init__(
+        self,
+        buffers: Sequence[Buffer],
+        headers: Mapping[str, str] | None = None,
+        status_code: int = 200,
+        on_sent: Callable[[], None] | None = None,
+    ) -> None:
+        length = sum(len(buffer) for buffer in buffers)
+        super().__init__(None, status_code, {**(headers or {}), "content-length": str(length)})
+        self._buffers = buffers
+        self._on_sent = on_sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers as an ASGI application."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            last = len(self._buffers) - 1
+            for index, buffer in enumerate(self._buffers):
+                await send({"type": "http.response.body", "body": buffer, "more_body": index < last})
+            if self._on_sent and DRAIN_KEY in scope:
+                await scope[DRAIN_KEY]()
+        finally:
+            if self._on_sent:
+                self._on_sent()

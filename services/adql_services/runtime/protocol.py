@@ -1,0 +1,142 @@
+"""Uvicorn's HTTP protocol with the limits that it lacks: size of headers, time for headers, bodies and slow readers.
+
+Deadlines grow with what is announced, so that a slow link passes and a client that sends or reads nothing does not.
+"""
+
+import asyncio
+import json
+from enum import Enum
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from adql.wire import routes
+from adql.wire.connection import MIN_BYTES_PER_SECOND
+from adql.wire.problems import problem_for_status
+from adql_services.runtime.bodies import DRAIN_KEY
+
+MAX_HEAD_BYTES = 16 * 1024
+HEAD_SECONDS = 5.0
+BODY_SECONDS = 10.0
+"""Plus the body's length at ``MIN_BYTES_PER_SECOND``; the same for a reader of an answer."""
+
+
+class _Stage(Enum):
+    IDLE = "nothing of a request came"
+    HEAD = "headers come"
+    BODY = "the body comes"
+
+
+class _HeadTooLargeError(Exception):
+    """Raised inside a parser callback, which is how the parser is stopped."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection of a server."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock: a connection that says nothing is closed."""
+        super().connection_made(transport)
+        self._stage = _Stage.HEAD
+        self._timed_stage = _Stage.IDLE
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._content_length = 0
+        self._rearm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clocks."""
+        self._stage = _Stage.IDLE
+        self._rearm()
+        self._stop_write_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser; headers that go on beyond the limit are refused before they are whole."""
+        if self._stage is not _Stage.BODY:
+            self._stage = _Stage.HEAD
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._stage is _Stage.HEAD and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(431, f"headers of more than {MAX_HEAD_BYTES} bytes")
+        self._rearm()
+
+    def on_message_begin(self) -> None:
+        """Parser callback."""
+        super().on_message_begin()
+        self._content_length = 0
+        self.scope[DRAIN_KEY] = self._drain  # type: ignore[literal-required]
+
+    def on_headers_complete(self) -> None:
+        """Parser callback."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD_BYTES:
+            raise _HeadTooLargeError
+        self._content_length = next((int(v) for n, v in self.headers if n == b"content-length" and v.isdigit()), 0)
+        self._stage = _Stage.BODY
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Parser callback."""
+        super().on_message_complete()
+        self._stage = _Stage.IDLE
+        self._head_bytes = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser refuses is answered as a problem."""
+        self._refuse(400, "this is not HTTP/1.1 as it is spoken here")
+
+    def shutdown(self) -> None:
+        """A request that is not here whole is given up: nothing of it was applied, and its sender will ask again."""
+        if self._stage is _Stage.BODY:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        """The reader is slower than this server; it gets a deadline."""
+        super().pause_writing()
+        seconds = BODY_SECONDS + self.transport.get_write_buffer_size() / MIN_BYTES_PER_SECOND
+        self._stop_write_timer()
+        self._write_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The reader caught up."""
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def _rearm(self) -> None:
+        """Sets the deadline of the stage that the connection has come to."""
+        if self._stage is self._timed_stage:
+            return
+        self._timed_stage = self._stage
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._stage is not _Stage.IDLE:
+            in_head = self._stage is _Stage.HEAD
+            seconds = HEAD_SECONDS if in_head else BODY_SECONDS + self._content_length / MIN_BYTES_PER_SECOND
+            self._timer = self.loop.call_later(seconds, self._on_timeout)
+
+    def _on_timeout(self) -> None:
+        self._refuse(408, "the request did not come whole in time")
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answers unless another answer is under way, and closes the connection."""
+        body = json.dumps(problem_for_status(status, detail)).encode()
+        head = f"content-type: {routes.PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    async def _drain(self) -> None:
+        """Waits until every byte written so far is with the kernel, or the connection is gone."""
+        if not self.transport.is_closing():
+            self.transport.set_write_buffer_limits(high=0)
+            await self.flow.drain()
+            self.transport.set_write_buffer_limits()
