@@ -101,6 +101,10 @@ REPLAY_SAMPLE_AGE = _histogram(
     buckets=tuple(10.0**e for e in range(1, 8)),
 )
 REPLAY_SNAPSHOT_SECONDS = _gauge("replay_snapshot_seconds", "Duration of the last snapshot.")
+REPLAY_SNAPSHOT_FAILURES = _counter(
+    "replay_snapshot_failures_total", "Snapshots that failed or were corrupt, by step (write or restore).", "step"
+)
+REPLAY_LEARNERS = _gauge("replay_learners", "Live sessions of the table.")
 
 # Every server.
 REQUESTS = _counter("http_requests_total", "Answers by class of status.", "status_class")

@@ -1,0 +1,88 @@
+"""Files that appear whole or not at all: checksummed segments, and an atomic, durable way to write any file."""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from adql.errors import CheckpointError
+
+MAGIC = b"ADQLREPLAY\x00\x01"
+_HEADER = struct.Struct("<4sIQ")
+"""Kind, CRC32C of kind, length and payload, length of the payload."""
+
+Opener = Callable[[Path], BinaryIO]
+
+
+def open_for_writing(path: Path) -> BinaryIO:
+    """Opens ``path`` anew."""
+    return path.open("wb")
+
+
+def write_segment(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
+    """Appends a segment of ``kind`` (4 bytes); its payload is ``parts``, one after the other."""
+    length = sum(len(part) for part in parts)
+    checksum = google_crc32c.value(kind + length.to_bytes(8, "little"))
+    for part in parts:
+        checksum = google_crc32c.extend(checksum, part)
+    file.write(_HEADER.pack(kind, checksum, length))
+    for part in parts:
+        file.write(part)
+
+
+def read_segments(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yields kind and payload of each segment before the TAIL.
+
+    Raises:
+        CheckpointError: a byte is missing, changed or too many.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise corrupt(path, "it does not begin as a replay snapshot of this release")
+        while (segment := _read_segment(file, path))[0] != b"TAIL":
+            yield segment
+        if file.read(1):
+            raise corrupt(path, "it goes on behind its end")
+
+
+def _read_segment(file: BinaryIO, path: Path) -> tuple[bytes, bytes]:
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        raise corrupt(path, "it ends before its tail")
+    kind, checksum, length = _HEADER.unpack(header)
+    if length > path.stat().st_size:
+        raise corrupt(path, "a segment is longer than the file")
+    payload = file.read(length)
+    if google_crc32c.extend(google_crc32c.value(kind + length.to_bytes(8, "little")), payload) != checksum:
+        raise corrupt(path, f"the checksum of a segment that ends at byte {file.tell()} does not hold")
+    return kind, payload
+
+
+def corrupt(path: Path, reason: str) -> CheckpointError:
+    """Returns the error for a file that is not as it was written."""
+    return CheckpointError(f"{path} is corrupt: {reason}; the snapshot before it is used")
+
+
+def write_durably(path: Path, write: Callable[[BinaryIO], object], open_file: Opener) -> None:
+    """Lets ``path`` appear whole or not at all, whenever the machine stops."""
+    partial = path.with_name("partial")
+    try:
+        with open_file(partial) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _fsync_directory(path.parent)
+
+
+def _fsync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

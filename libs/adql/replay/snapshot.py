@@ -1,0 +1,180 @@
+"""Snapshots of a replay table on disk: whole or not at all, each byte under a CRC32C, no pickle.
+
+A file is a row of segments: HEAD (JSON: columns, identity, ids, counters, sessions), ROWS with ids upwards, PRIO
+(float64, one a transition) where the table is prioritised, and an empty TAIL, which a file cut anywhere lacks.
+
+The rows are copied while inserts go on. What is evicted before it was copied is left out: rows are written oldest
+first, so a gap between two ROWS segments says that all before it had been evicted.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from adql.errors import CheckpointError
+from adql.replay.records import Columns, TableState
+from adql.replay.schema import TransitionSchema
+from adql.replay.segments import MAGIC, Opener, corrupt, open_for_writing, read_segments, write_durably, write_segment
+from adql.replay.sessions import Chunk
+from adql.replay.table import ReplayTable
+from adql.types import Float64Array
+
+FIRST_ID = struct.Struct("<Q")
+ROWS_BYTES = 4 * 1024**2
+"""Payload of one ROWS segment, about: what is copied from the table at a time."""
+KEPT = 2
+"""Whole snapshots on disk: the newest, and one to fall back on."""
+SUFFIX = ".snapshot"
+
+
+class ForeignSnapshotError(CheckpointError):
+    """Whole, but of another run or configuration."""
+
+
+class Snapshots:
+    """The snapshots of one table in one directory, numbered upwards.
+
+    ``identity`` names the run and its configuration; files of another one are refused. ``open_file`` is a seam for
+    tests that stop a write in the middle.
+    """
+
+    def __init__(self, directory: Path, identity: str, *, open_file: Opener = open_for_writing) -> None:
+        self._directory, self._identity, self._open_file = directory, identity, open_file
+
+    def files(self) -> list[Path]:
+        """Returns the snapshots, the newest first."""
+        return sorted(self._directory.glob(f"*{SUFFIX}"), reverse=True)
+
+    def write(self, table: ReplayTable, state: TableState) -> int:
+        """Writes ``table`` as it was at ``state``, atomically and durably, and returns the bytes of the file.
+
+        May run in another thread than the table's, one at a time. The oldest beyond KEPT are removed afterwards.
+
+        Raises:
+            OSError: disk full or its like; the earlier snapshots stand, the half-written file is gone.
+        """
+        files = self.files()
+        path = self._directory / f"{int(files[0].stem) + 1 if files else 0:020d}{SUFFIX}"
+        write_durably(path, lambda file: self._write_segments(file, table, state), self._open_file)
+        for old in self.files()[KEPT:]:
+            old.unlink()
+        return path.stat().st_size
+
+    def restore(self, table: ReplayTable) -> list[CheckpointError]:
+        """Fills the empty ``table`` from the newest snapshot that is whole; with none it stays empty.
+
+        Returns the errors of the files that were passed over because they are corrupt.
+
+        Raises:
+            ForeignSnapshotError: a snapshot of another run or configuration lies here; nothing was restored.
+        """
+        refused = []
+        for path in self.files():
+            try:
+                state = self._verified_state(path, table.schema)
+            except ForeignSnapshotError:
+                raise
+            except CheckpointError as error:
+                refused.append(error)
+                continue
+            table.restore(state, _rows(path, table.schema))
+            break
+        return refused
+
+    def next_incarnation(self, first: int) -> int:
+        """Returns the incarnation of a table that starts now, durably noted: the last one + 1, or ``first``."""
+        path = self._directory / "incarnation"
+        try:
+            incarnation = int(path.read_text()) + 1
+        except (FileNotFoundError, ValueError):
+            incarnation = first
+        write_durably(path, lambda file: file.write(str(incarnation).encode()), self._open_file)
+        return incarnation
+
+    def _write_segments(self, file: BinaryIO, table: ReplayTable, state: TableState) -> None:
+        file.write(MAGIC)
+        write_segment(file, b"HEAD", json.dumps(_head(state, table.schema, self._identity)).encode())
+        step = max(1, ROWS_BYTES // table.schema.row_bytes)
+        for first in range(state.oldest, state.next_id, step):
+            kept, columns = table.read_rows(first, min(first + step, state.next_id))
+            write_segment(file, b"ROWS", FIRST_ID.pack(kept), *(column.tobytes() for column in columns.values()))
+        if state.priorities is not None:
+            write_segment(file, b"PRIO", state.priorities.tobytes())
+        write_segment(file, b"TAIL")
+
+    def _verified_state(self, path: Path, schema: TransitionSchema) -> TableState:
+        """Reads the whole file once; only what this returns for may be loaded."""
+        segments = read_segments(path)
+        kind, payload = next(segments, (b"", b""))
+        if kind != b"HEAD":
+            raise corrupt(path, "it does not begin with its head")
+        head = json.loads(payload)
+        self._check_foreign(path, head, schema)
+        oldest, following, priorities = int(head["oldest"]), int(head["oldest"]), None
+        for kind, payload in segments:
+            if kind == b"ROWS":
+                first, rows = FIRST_ID.unpack_from(payload)[0], _row_count(payload, schema)
+                oldest = oldest if first == following else first
+                following = first + rows
+            elif kind == b"PRIO":
+                priorities = np.frombuffer(payload)[oldest - head["oldest"] :]
+        return _state(head, oldest, priorities)
+
+    def _check_foreign(self, path: Path, head: dict[str, Any], schema: TransitionSchema) -> None:
+        if head["identity"] != self._identity or head["columns"] != _layout(schema):
+            raise ForeignSnapshotError(
+                f"{path} is a replay snapshot of another run or configuration; give this run another directory, or "
+                "delete the file"
+            )
+
+
+def _head(state: TableState, schema: TransitionSchema, identity: str) -> dict[str, Any]:
+    return {
+        "identity": identity,
+        "columns": _layout(schema),
+        "incarnation": state.incarnation,
+        "oldest": state.oldest,
+        "next_id": state.next_id,
+        "inserts": state.inserts,
+        "samples": state.samples,
+        "chunks": {session: list(chunk) for session, chunk in state.chunks.items()},
+    }
+
+
+def _layout(schema: TransitionSchema) -> list[list[Any]]:
+    return [[column.name, column.dtype, list(column.shape)] for column in schema.columns]
+
+
+def _state(head: dict[str, Any], oldest: int, priorities: Float64Array | None) -> TableState:
+    return TableState(
+        incarnation=head["incarnation"],
+        oldest=oldest,
+        next_id=head["next_id"],
+        inserts=head["inserts"],
+        samples=head["samples"],
+        chunks={session: Chunk(*chunk) for session, chunk in head["chunks"].items()},
+        priorities=priorities,
+    )
+
+
+def _row_count(payload: bytes, schema: TransitionSchema) -> int:
+    return (len(payload) - FIRST_ID.size) // schema.row_bytes
+
+
+def _rows(path: Path, schema: TransitionSchema) -> Iterator[tuple[int, Columns]]:
+    for kind, payload in read_segments(path):
+        if kind == b"ROWS":
+            yield FIRST_ID.unpack_from(payload)[0], _columns(payload, schema)
+
+
+def _columns(payload: bytes, schema: TransitionSchema) -> Columns:
+    columns, offset, rows = {}, FIRST_ID.size, _row_count(payload, schema)
+    for column in schema.columns:
+        values = np.frombuffer(payload, column.dtype, rows * column.size, offset)
+        columns[column.name] = values.reshape(rows, *column.shape)
+        offset += values.nbytes
+    return columns

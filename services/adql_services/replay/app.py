@@ -1,0 +1,124 @@
+"""The routes of the replay service: decode, one call of the table, encode."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import FastAPI, Query, Request
+from pydantic import Field
+
+from adql.config import RunSpecification, SignatureSettings
+from adql.replay import InsertResult, PriorityResult, TableStatistics
+from adql.wire import codec, replay_format, routes
+from adql_services.replay.service import ReplayService
+from adql_services.runtime import BinaryResponse, StrictModel, Tokens, WaitSeconds, application, read_body
+
+MAX_CHUNKS_AN_INSERT = 16
+"""An insert may be this many times replay.chunk_transitions: the ends of episodes make chunks longer."""
+HEADER_BYTES = 64 * 1024
+"""Room for a body's prefix, header and padding."""
+
+Session = Annotated[str, Query(min_length=1, max_length=128)]
+ConfigHash = Annotated[str, Query(max_length=128)]
+Count = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+class Return(StrictModel):
+    """Unused batches, by number."""
+
+    incarnation: Annotated[int, Field(ge=0)]
+    batches: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=1_024)]
+
+
+class Returned(StrictModel):
+    """How many of the batches were known and had not been given back before."""
+
+    returned: int
+
+
+class Written(StrictModel):
+    """Bytes of the snapshot."""
+
+    bytes: int
+
+
+def make_app(service: ReplayService, specification: RunSpecification, tokens: Tokens | None) -> FastAPI:
+    """Returns the application over ``service``; ``specification`` has its signature and bounds the bodies."""
+    app = application("ADQL replay", tokens=tokens)
+    limits = _Limits(specification)
+    _add_inserting(app, service, limits)
+    _add_sampling(app, service, limits)
+    _add_operating(app, service)
+    return app
+
+
+class _Limits:
+    """What bodies must look like and how many bytes they may have."""
+
+    def __init__(self, specification: RunSpecification) -> None:
+        signature, replay = _signature(specification), specification.replay
+        self.insert_arrays = replay_format.insert_arrays(signature)
+        request = specification.algorithm.batch_size * replay.batches_per_request
+        rows = MAX_CHUNKS_AN_INSERT * replay.chunk_transitions
+        self.insert_bytes = rows * (_row_bytes(signature) + 4) + HEADER_BYTES
+        self.priority_bytes = 4 * request * 12 + HEADER_BYTES
+
+
+def _add_inserting(app: FastAPI, service: ReplayService, limits: _Limits) -> None:
+    @app.post(routes.INSERT)
+    async def insert(request: Request, wait: WaitSeconds = 0.0) -> InsertResult:
+        body = await read_body(request, limit=limits.insert_bytes)
+        message = codec.decode(body, limits.insert_arrays, optional=replay_format.OPTIONAL_INSERT_ARRAYS)
+        service.check_configuration(message.text("config_hash"))
+        td_errors = message.arrays.pop("td_error", None)
+        session, chunk = message.text("session", 128), message.integer("chunk")
+        return await service.insert(session, chunk, message.arrays, td_errors, wait)
+
+    @app.post(routes.PRIORITIES)
+    async def priorities(request: Request) -> PriorityResult:
+        body = await read_body(request, limit=limits.priority_bytes)
+        message = codec.decode(body, replay_format.PRIORITY_ARRAYS)
+        item_ids, td_errors = message.arrays["item_ids"], message.arrays["td_errors"]
+        return service.update_priorities(message.integer("incarnation"), item_ids, td_errors)
+
+
+def _add_sampling(app: FastAPI, service: ReplayService, limits: _Limits) -> None:
+    @app.get(routes.SAMPLE, response_class=BinaryResponse)
+    async def sample(
+        batches: Count, batch_size: Count, session: Session, config_hash: ConfigHash, wait: WaitSeconds = 0.0
+    ) -> BinaryResponse:
+        service.check_configuration(config_hash)
+        result = await service.sample(session, batches, batch_size, wait)
+        fields = {
+            "batches": batches,
+            "batch_size": batch_size,
+            "first_batch": result.first_batch,
+            "incarnation": result.incarnation,
+            "size": result.size,
+        }
+        drawn = {"item_ids": result.item_ids.astype(np.uint64), "probabilities": result.probabilities}
+        return BinaryResponse(codec.encode(fields, result.columns | drawn))
+
+    @app.post(routes.RETURN)
+    async def give_back(request: Return) -> Returned:
+        return Returned(returned=await service.give_back(request.incarnation, request.batches))
+
+
+def _add_operating(app: FastAPI, service: ReplayService) -> None:
+    @app.post(routes.SNAPSHOT)
+    async def snapshot() -> Written:
+        return Written(bytes=await service.snapshot())
+
+    @app.get(routes.TABLE)
+    async def table() -> TableStatistics:
+        return service.statistics()
+
+
+def _signature(specification: RunSpecification) -> SignatureSettings:
+    signature = specification.environment.signature
+    assert signature is not None, "the command line resolves the environment before a service starts"
+    return signature
+
+
+def _row_bytes(signature: SignatureSettings) -> int:
+    columns = replay_format.transition_columns(signature)
+    return sum(column.size * np.dtype(column.dtype).itemsize for column in columns)

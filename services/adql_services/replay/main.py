@@ -1,0 +1,120 @@
+"""Wires the replay service: table, snapshots, application; restores at start, snapshots now and at the end."""
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+import numpy as np
+
+from adql.config import ReplayServerSettings, RunSpecification, config_hash
+from adql.errors import ConfigError, InputError, UnavailableError
+from adql.replay import (
+    PrioritisedSelector,
+    RateLimiter,
+    ReplayTable,
+    Selector,
+    Sessions,
+    Snapshots,
+    TransitionSchema,
+    UniformSelector,
+)
+from adql.telemetry import logs
+from adql.wire.replay_format import transition_columns
+from adql_services.replay.app import make_app
+from adql_services.replay.service import ReplayService
+from adql_services.runtime import Health, Tokens, exit_with_parent, serve
+
+
+def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
+    """Serves until asked to end; ``specification`` has its signature. Returns the exit code.
+
+    Raises:
+        InputError: settings that cannot work; nothing was started.
+    """
+    logs.configure(settings.log_format, "replay")
+    if settings.exit_with_parent:
+        exit_with_parent()
+    snapshots = Snapshots(_directory(settings.directory), f"{specification.run.name} {config_hash(specification)}")
+    table = make_table(specification, snapshots.next_incarnation(first=int(time.time())))
+    service = ReplayService(table, snapshots, config_hash(specification))
+    app = make_app(service, specification, Tokens.of(settings))
+    lifetime = _Lifetime(service, specification.replay.snapshot_seconds)
+    return serve(app, settings, health=Health(), started=lifetime.begin, stopping=lifetime.end)
+
+
+def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable:
+    """Returns the empty table that ``specification`` describes.
+
+    Raises:
+        ConfigError: a capacity that does not fit its bytes, or limits that would lock up.
+    """
+    replay, signature = specification.replay, specification.environment.signature
+    assert signature is not None, "the command line resolves the environment before a service starts"
+    schema = TransitionSchema(transition_columns(signature), signature.actions, signature.observations)
+    _check_fits(specification, schema)
+    limiter = RateLimiter(
+        samples_per_insert=replay.samples_per_insert,
+        min_size=replay.min_size,
+        capacity=replay.capacity,
+        max_error=replay.max_error,
+        request=specification.algorithm.batch_size * replay.batches_per_request,
+        chunk=replay.chunk_transitions,
+    )
+    return ReplayTable(
+        schema,
+        _make_selector(specification),
+        limiter,
+        Sessions(specification.durability.lease_seconds, time.monotonic),
+        capacity=replay.capacity,
+        incarnation=incarnation,
+        rng=np.random.default_rng([specification.run.seed, incarnation]),
+    )
+
+
+class _Lifetime:
+    """What the service does beside answering: restore first, snapshots now and then, one at the end."""
+
+    def __init__(self, service: ReplayService, snapshot_seconds: float | None) -> None:
+        self._service, self._snapshot_seconds = service, snapshot_seconds
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def begin(self) -> None:
+        """Restores the table and starts what runs beside the answers."""
+        await self._service.restore()
+        self._tasks.append(asyncio.create_task(self._service.publish_regularly()))
+        if self._snapshot_seconds is not None:
+            self._tasks.append(asyncio.create_task(self._service.snapshot_regularly(self._snapshot_seconds)))
+
+    async def end(self) -> None:
+        """Writes the last snapshot; a failed one was logged and counted."""
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(UnavailableError):
+            await self._service.snapshot()
+
+
+def _make_selector(specification: RunSpecification) -> Selector:
+    replay = specification.replay
+    if replay.sampler == "prioritised":
+        return PrioritisedSelector(replay.capacity, replay.priority_exponent)
+    return UniformSelector(replay.capacity)
+
+
+def _check_fits(specification: RunSpecification, schema: TransitionSchema) -> None:
+    replay = specification.replay
+    needed = replay.capacity * schema.row_bytes
+    if needed > replay.capacity_bytes:
+        raise ConfigError(
+            f"replay.capacity {replay.capacity} needs {needed} bytes ({schema.row_bytes} a transition), "
+            f"replay.capacity_bytes is {replay.capacity_bytes}; lower capacity to "
+            f"{replay.capacity_bytes // schema.row_bytes} or raise capacity_bytes"
+        )
+
+
+def _directory(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make {path}: {error.strerror}; name a directory that can be written") from None
+    return path
