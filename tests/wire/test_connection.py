@@ -1,0 +1,256 @@
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from adql.errors import BodyTooLargeError, RateLimitedError, StaleUpdateError, TransportError, UnauthorizedError
+from adql.wire.connection import Connection
+from tests.wire.scripted_server import answering, closing_after, ok, read_request, scripted_server
+
+PROBLEM = "HTTP/1.1 {} X\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{}\r\n{}"
+
+
+def refusal(status: int, kind: str, headers: str = "") -> bytes:
+    document = f'{{"type": "urn:adql:{kind}", "detail": "why", "last": 3}}'
+    return PROBLEM.format(status, len(document), headers, document).encode()
+
+
+@pytest.fixture
+def connect():
+    """Makes connections that are closed when the test ends."""
+    made: list[Connection] = []
+
+    def make(address: str, **options) -> Connection:
+        made.append(Connection(address, **{"token": lambda: "s3cret", "timeout_seconds": 5.0, **options}))
+        return made[-1]
+
+    yield make
+    for connection in made:
+        connection.close()
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def place(request, tmp_path):
+    return tmp_path if request.param == "unix" else None
+
+
+def test_requests_on_one_connection_are_answered_in_order(place, connect):
+    with scripted_server(place, answering(ok(b"one"), ok(b"two"), ok())) as address:
+        connection = connect(address)
+        bodies = [bytes(connection.request("GET", "/v1/run").body) for _ in range(3)]
+    assert bodies == [b"one", b"two", b""]
+
+
+def test_request_carries_token_host_length_and_the_buffers_joined(place, connect):
+    seen = []
+
+    def act(peer: socket.socket) -> None:
+        seen.append(read_request(peer))
+        peer.sendall(ok())
+
+    with scripted_server(place, act) as address:
+        connect(address).request("POST", "/v1/x?a=1", headers={"X-Y": "z"}, body=[b"ab", memoryview(b"cd"), b"e"])
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"POST /v1/x?a=1 HTTP/1.1" and body == b"abcde"
+    assert {b"Authorization: Bearer s3cret", b"Content-Length: 5", b"X-Y: z"} <= set(lines)
+    assert sum(line.startswith(b"Host: ") for line in lines) == 1
+
+
+def test_a_body_of_seven_megabytes_arrives_whole_and_aligned(place, connect):
+    sent = np.random.default_rng(0).integers(0, 256, 7_000_001, dtype=np.uint8)
+    with scripted_server(place, answering(ok(sent.tobytes()))) as address:
+        body = connect(address).request("GET", "/v1/parameters").body
+    np.testing.assert_array_equal(np.frombuffer(body, np.uint8), sent)
+    assert np.frombuffer(body[:8], np.float64).flags.aligned
+
+
+def test_two_hundred_buffers_of_a_large_body_arrive_whole(place, connect):
+    buffers = [bytes([n % 256]) * 40_001 for n in range(200)]
+    seen = []
+
+    def act(peer: socket.socket) -> None:
+        seen.append(read_request(peer).partition(b"\r\n\r\n")[2])
+        peer.sendall(ok())
+
+    with scripted_server(place, act) as address:
+        connect(address).request("POST", "/v1/insert", body=buffers)
+    assert seen == [b"".join(buffers)]
+
+
+def test_the_buffer_is_reused_and_an_outgrown_one_keeps_its_bytes(place, connect):
+    with scripted_server(place, answering(ok(b"a" * 100), ok(b"b" * 100), ok(b"c" * 100_000))) as address:
+        connection = connect(address)
+        first = connection.request("GET", "/").body
+        second = connection.request("GET", "/").body
+        assert bytes(first) == bytes(second) == b"b" * 100
+        connection.request("GET", "/")
+        assert bytes(second) == b"b" * 100
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_an_answer_without_a_body_needs_no_length(place, connect, status):
+    with scripted_server(place, answering(f"HTTP/1.1 {status}\r\nETag: x\r\n\r\n".encode(), ok(b"next"))) as address:
+        connection = connect(address)
+        response = connection.request("GET", "/v1/parameters")
+        assert (response.status, len(response.body), response.headers["etag"]) == (int(status[:3]), 0, "x")
+        assert bytes(connection.request("GET", "/").body) == b"next"
+
+
+def test_refusals_are_raised_by_kind_and_leave_the_connection_usable(place, connect):
+    slow_down = refusal(429, "rate_limited", "Retry-After-Ms: 70\r\n")
+    with scripted_server(place, answering(refusal(409, "stale"), slow_down, ok(b"fine"))) as address:
+        connection = connect(address)
+        with pytest.raises(StaleUpdateError, match="why") as stale:
+            connection.request("POST", "/v1/updates")
+        with pytest.raises(RateLimitedError) as limited:
+            connection.request("POST", "/v1/updates")
+        assert bytes(connection.request("GET", "/").body) == b"fine"
+    assert stale.value.details["last"] == 3 and limited.value.details["retry_after_ms"] == 70
+
+
+def test_the_server_works_while_the_caller_computes(place, connect):
+    arrived, computed = threading.Event(), threading.Event()
+
+    def act(peer: socket.socket) -> None:
+        read_request(peer)
+        arrived.set()
+        assert computed.wait(5)
+        peer.sendall(ok(b"done"))
+
+    with scripted_server(place, act) as address:
+        connection = connect(address)
+        connection.begin("POST", "/v1/updates", body=[b"x"])
+        assert arrived.wait(5)
+        computed.set()
+        assert bytes(connection.finish().body) == b"done"
+
+
+def test_begin_twice_and_finish_without_begin_are_programming_errors(place, connect):
+    with scripted_server(place, answering(ok())) as address:
+        connection = connect(address)
+        with pytest.raises(RuntimeError, match="begin"):
+            connection.finish()
+        connection.begin("GET", "/")
+        with pytest.raises(RuntimeError, match="finish"):
+            connection.begin("GET", "/")
+        connection.finish()
+
+
+BROKEN_ANSWERS = {
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200 OK\r\ncontent-",
+    "half a body": b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345",
+    "more than announced": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n12345",
+    "no length": b"HTTP/1.1 200 OK\r\n\r\n",
+    "negative length": b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+    "odd length": b"HTTP/1.1 200 OK\r\ncontent-length: \xb2\r\n\r\n",
+    "beyond the bound": b"HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n",
+    "chunked": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    "endless head": b"HTTP/1.1 200 OK\r\nx: " + b"y" * 40_000,
+    "no HTTP": b"SSH-2.0-OpenSSH\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_ANSWERS)
+def test_a_broken_answer_is_a_transport_error_and_the_next_request_connects_again(place, connect, case):
+    with scripted_server(place, closing_after(BROKEN_ANSWERS[case]), answering(ok(b"again"))) as address:
+        connection = connect(address, max_body_bytes=1000)
+        with pytest.raises(TransportError, match="outcome is unknown"):
+            connection.request("GET", "/v1/run")
+        assert bytes(connection.request("GET", "/v1/run").body) == b"again"
+
+
+def test_a_kept_connection_that_the_server_closed_is_replaced_before_anything_is_sent(place, connect):
+    closed = threading.Event()
+
+    def act(peer: socket.socket) -> None:
+        closing_after(ok(b"one"))(peer)
+        peer.close()
+        closed.set()
+
+    with scripted_server(place, act, answering(ok(b"two"))) as address:
+        connection = connect(address)
+        connection.request("GET", "/")
+        assert closed.wait(5)
+        assert bytes(connection.request("GET", "/").body) == b"two"
+
+
+def test_an_answer_that_does_not_come_is_given_up_at_the_deadline(place, connect):
+    with scripted_server(place, lambda peer: peer.recv(1 << 16) and peer.recv(1)) as address:
+        start = time.monotonic()
+        with pytest.raises(TransportError, match="timed out"):
+            connect(address, timeout_seconds=0.2).request("GET", "/")
+    assert 0.2 <= time.monotonic() - start < 2.0
+
+
+def test_an_answer_that_drips_is_given_up_at_the_deadline_too(place, connect):
+    def drip(peer: socket.socket) -> None:
+        peer.recv(1 << 16)
+        for byte in ok(b"x" * 1000):
+            peer.sendall(bytes([byte]))
+            time.sleep(0.01)
+
+    with scripted_server(place, drip) as address:
+        start = time.monotonic()
+        with pytest.raises(TransportError, match="timed out"):
+            connect(address, timeout_seconds=0.2).request("GET", "/")
+    assert time.monotonic() - start < 2.0
+
+
+def test_a_server_that_does_not_read_is_given_up_at_the_deadline(place, connect, monkeypatch):
+    monkeypatch.setattr("adql.wire.connection.MIN_BYTES_PER_SECOND", 1e9)
+    release = threading.Event()
+    with scripted_server(place, lambda peer: release.wait(10)) as address:
+        with pytest.raises(TransportError, match="timed out"):
+            connect(address, timeout_seconds=0.2).request(
+                "POST", "/", body=[bytes(100 * 2**20)], timeout_seconds=-1_599.0
+            )
+        release.set()
+
+
+def test_a_long_poll_may_take_longer_than_other_requests(place, connect):
+    def act(peer: socket.socket) -> None:
+        read_request(peer)
+        time.sleep(0.3)
+        peer.sendall(ok(b"late"))
+
+    with scripted_server(place, act) as address:
+        connection = connect(address, timeout_seconds=0.1)
+        assert bytes(connection.request("GET", "/?wait=1", timeout_seconds=2.0).body) == b"late"
+
+
+def test_an_early_refusal_is_heard_although_the_body_could_not_be_sent(tmp_path, connect):
+    def act(peer: socket.socket) -> None:
+        peer.recv(100)
+        peer.sendall(refusal(413, "too_large"))
+        peer.shutdown(socket.SHUT_RD)
+        peer.recv(1)
+
+    with scripted_server(tmp_path, act) as address, pytest.raises(BodyTooLargeError, match="why"):
+        connect(address).request("POST", "/", body=[bytes(20 * 2**20)])
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "unix:/nowhere/at/all.sock", "http://host.invalid:80"])
+def test_nobody_there_is_a_transport_error_that_names_the_address(connect, address):
+    with pytest.raises(TransportError, match=address):
+        connect(address).request("GET", "/")
+
+
+def test_a_token_is_asked_for_at_each_request_and_may_be_none(place, connect):
+    tokens = iter([None, "new"])
+    seen = []
+
+    def act(peer: socket.socket) -> None:
+        for answer in (refusal(401, "unauthorized"), ok()):
+            seen.append(b"Bearer new" in read_request(peer))
+            peer.sendall(answer)
+
+    with scripted_server(place, act) as address:
+        connection = connect(address, token=lambda: next(tokens))
+        with pytest.raises(UnauthorizedError):
+            connection.request("GET", "/")
+        connection.request("GET", "/")
+    assert seen == [False, True]
