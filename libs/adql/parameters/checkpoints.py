@@ -1,0 +1,103 @@
+"""Checkpoints on the server's own volume: the whole durable state in safetensors files, with a manifest of hashes."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from adql.errors import CheckpointError
+from adql.parameters.files import read_tensors, remove_leftovers, sync_directory, write_atomically, write_tensors
+from adql.parameters.state import ARRAY_PREFIX, PARAMETERS, Mark, State
+from adql.types import Array
+
+KEPT = 3
+MANIFEST = "manifest.json"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One checkpoint that was written whole."""
+
+    file: str
+    epoch: int
+    version: int
+    sha256: str
+
+
+class Checkpoints:
+    """The newest ``kept`` checkpoints in ``directory``; after the first there is always one that can be read."""
+
+    def __init__(self, directory: Path, kept: int = KEPT) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(directory)
+        self._directory, self._kept = directory, kept
+
+    def entries(self) -> list[Entry]:
+        """Returns the manifest, oldest first; nothing where there is none.
+
+        Raises:
+            CheckpointError: the manifest is damaged.
+        """
+        path = self._directory / MANIFEST
+        if not path.exists():
+            return []
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[Entry])
+        except msgspec.MsgspecError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+
+    def write(self, state: State) -> Path:
+        """Writes ``state``, then the manifest that names it, then removes what is no longer named.
+
+        Raises:
+            OSError: the earlier checkpoints are still there.
+        """
+        mark = state.mark
+        path = self._directory / f"{mark.epoch}.{mark.number}.{mark.commit}.safetensors"
+        blob = write_tensors(path, *_tensors(state))
+        entry = Entry(path.name, mark.epoch, mark.number, hashlib.sha256(blob).hexdigest())
+        kept = [*(e for e in self.entries() if e.file != path.name), entry][-self._kept :]
+        write_atomically(self._directory / MANIFEST, msgspec.json.encode(kept))
+        self._remove_all_but({entry.file for entry in kept})
+        return path
+
+    def read_newest(self) -> State:
+        """Returns the newest checkpoint whose hash holds.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        for entry in reversed(self.entries()):
+            path = self._directory / entry.file
+            if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256:
+                return read_checkpoint(path)
+        raise CheckpointError(f"{self._directory} holds no checkpoint that can be read; name a file")
+
+    def _remove_all_but(self, named: set[str]) -> None:
+        for path in self._directory.glob("*.safetensors"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+        sync_directory(self._directory)
+
+
+def read_checkpoint(path: Path) -> State:
+    """Returns the state in one checkpoint file.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a checkpoint.
+    """
+    arrays, metadata = read_tensors(path)
+    blobs = {name: array.tobytes() for name, array in arrays.items()}
+    try:
+        mark = Mark(*msgspec.json.decode(metadata.get("mark", ""), type=tuple[int, int, int, str]))
+    except msgspec.MsgspecError:
+        raise CheckpointError(f"{path} is no checkpoint of a parameter server; name another file") from None
+    return State.from_blobs(mark, {**blobs, "record": metadata.get("record", "").encode()})
+
+
+def _tensors(state: State) -> tuple[dict[str, Array], dict[str, str]]:
+    arrays = {ARRAY_PREFIX + name: array for name, array in state.arrays.items()}
+    record = msgspec.json.encode(state.record).decode()
+    return {PARAMETERS: state.parameters, **arrays}, {
+        "mark": msgspec.json.encode(state.mark).decode(),
+        "record": record,
+    }

@@ -1,0 +1,203 @@
+"""The run record: which committed versions are evaluated, what came of it, and when the run is over.
+
+Pure functions of a frozen record. A periodic evaluation is due at multiples of ``evaluation.every_learner_steps``; the
+first commit after each multiple is kept for it. The goal counts when two consecutive periodic means reach it and the
+later version is confirmed on fresh seeds, while training goes on.
+"""
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from adql.config import RunSpecification
+from adql.types import Clocks, Version
+
+MAX_WAITING = 16
+"""Periodic evaluations that may wait for an evaluator; beyond it the oldest is given up and counted."""
+
+FIRST_RESERVED_SEED = 2**30
+"""Training seeds lie below, evaluation seeds at or above it."""
+
+Purpose = Literal["periodic", "confirm"]
+Status = Literal["waiting", "running", "confirming", "reached", "budget"]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """Greedy episodes of one committed version, to be run by an evaluator."""
+
+    identifier: int
+    """1, 2, 3 … within a run."""
+    purpose: Purpose
+    episodes: int
+    seed: int
+    """The episodes' environments are seeded with seed, seed + 1, …"""
+    epoch: int
+    number: int
+    learner_steps: int
+    environment_steps: int
+
+    @property
+    def version(self) -> Version:
+        """Which parameters."""
+        return Version(self.epoch, self.number)
+
+
+class Episodes(msgspec.Struct, frozen=True):
+    """What an evaluator saw: one entry an episode in each list, at least one."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    successes: tuple[bool, ...] | None
+    """None where success has no meaning."""
+    seconds: float
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of one task; returns are summed rewards of whole episodes."""
+
+    task: Task
+    mean: float
+    deviation: float
+    lowest: float
+    highest: float
+    mean_length: float
+    success_rate: float | None
+    """Share of successful episodes; None where success has no meaning."""
+    seconds: float
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """What the server knows about evaluations; part of every commit, of bounded size."""
+
+    next_identifier: int = 1
+    last_multiple: int = 0
+    """Of ``every_learner_steps``, that has been scheduled."""
+    budget_scheduled: bool = False
+    """Whether the version at the end of the budget has been scheduled."""
+    waiting: tuple[Task, ...] = ()
+    """Not yet reported; a confirmation goes first."""
+    last: Result | None = None
+    """The newest periodic result."""
+    best: Result | None = None
+    """The periodic result with the highest mean."""
+    reached: Result | None = None
+    """The confirmation that ended the run."""
+    reported: int = 0
+    given_up: int = 0
+
+
+def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification) -> Status:
+    """Returns the status that every answer carries."""
+    if record.reached is not None:
+        return "reached"
+    if clocks.environment_steps >= specification.training.environment_steps:
+        return "budget"
+    if any(task.purpose == "confirm" for task in record.waiting):
+        return "confirming"
+    return "running" if clocks.learner_steps else "waiting"
+
+
+def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification) -> Task | None:
+    """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any."""
+    multiple = clocks.learner_steps // specification.evaluation.every_learner_steps
+    ended = clocks.environment_steps >= specification.training.environment_steps and not record.budget_scheduled
+    if record.reached or not (multiple > record.last_multiple or (ended and clocks.learner_steps)):
+        return None
+    return Task(
+        record.next_identifier,
+        "periodic",
+        specification.evaluation.episodes,
+        _seed(specification.run.seed, 0),
+        *version,
+        clocks.learner_steps,
+        clocks.environment_steps,
+    )
+
+
+def scheduled(record: RunRecord, task: Task, specification: RunSpecification) -> RunRecord:
+    """Returns the record with the periodic ``task`` waiting; may give up the oldest waiting one."""
+    periodic = [waiting for waiting in record.waiting if waiting.purpose == "periodic"]
+    given_up = periodic[: len(periodic) + 1 - MAX_WAITING] if len(periodic) >= MAX_WAITING else []
+    return msgspec.structs.replace(
+        record,
+        next_identifier=task.identifier + 1,
+        last_multiple=task.learner_steps // specification.evaluation.every_learner_steps,
+        budget_scheduled=task.environment_steps >= specification.training.environment_steps,
+        waiting=(*(waiting for waiting in record.waiting if waiting not in given_up), task),
+        given_up=record.given_up + len(given_up),
+    )
+
+
+def without(record: RunRecord, task: Task) -> RunRecord:
+    """Returns the record after ``task`` was given up."""
+    waiting = tuple(other for other in record.waiting if other != task)
+    return msgspec.structs.replace(record, waiting=waiting, given_up=record.given_up + 1)
+
+
+def find_task(record: RunRecord, identifier: int) -> Task | None:
+    """Returns the waiting task with this number, or None if it was reported or given up."""
+    return next((task for task in record.waiting if task.identifier == identifier), None)
+
+
+def next_task(record: RunRecord) -> Task | None:
+    """Returns what an evaluator should do now: a confirmation first, else the oldest."""
+    return min(record.waiting, key=lambda task: (task.purpose != "confirm", task.identifier), default=None)
+
+
+def result_of(task: Task, episodes: Episodes) -> Result:
+    """Summarises the episodes of ``task``."""
+    returns = episodes.returns
+    return Result(
+        task,
+        mean=float(np.mean(returns)),
+        deviation=float(np.std(returns)),
+        lowest=min(returns),
+        highest=max(returns),
+        mean_length=float(np.mean(episodes.lengths)),
+        success_rate=float(np.mean(episodes.successes)) if episodes.successes else None,
+        seconds=episodes.seconds,
+    )
+
+
+def reported(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:
+    """Returns the record after ``result``; a second report of the same task changes nothing."""
+    if find_task(record, result.task.identifier) is None:
+        return record
+    waiting = tuple(task for task in record.waiting if task.identifier != result.task.identifier)
+    record = msgspec.structs.replace(record, waiting=waiting, reported=record.reported + 1)
+    if result.task.purpose == "confirm":
+        over = _over(result, specification)
+        return msgspec.structs.replace(record, reached=result, waiting=()) if over else record
+    best = result if record.best is None or result.mean > record.best.mean else record.best
+    confirmable = _over(record.last, specification) and _over(result, specification)
+    record = msgspec.structs.replace(record, last=result, best=best)
+    return _confirming(record, result, specification) if confirmable else record
+
+
+def is_best(record: RunRecord, result: Result) -> bool:
+    """Whether ``result`` is the one that the record calls the best."""
+    return record.best is not None and record.best.task.identifier == result.task.identifier
+
+
+def _over(result: Result | None, specification: RunSpecification) -> bool:
+    return result is not None and specification.goal is not None and result.mean >= specification.goal
+
+
+def _confirming(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:
+    if record.reached or any(task.purpose == "confirm" for task in record.waiting):
+        return record
+    task = msgspec.structs.replace(
+        result.task,
+        identifier=record.next_identifier,
+        purpose="confirm",
+        episodes=specification.evaluation.confirm_episodes,
+        seed=_seed(specification.run.seed, record.next_identifier),
+    )
+    return msgspec.structs.replace(record, next_identifier=task.identifier + 1, waiting=(*record.waiting, task))
+
+
+def _seed(run_seed: int, purpose: int) -> int:
+    """Periodic evaluations share a seed (purpose 0), so that all versions meet the same episodes."""
+    sequence = np.random.SeedSequence((run_seed, purpose))
+    return FIRST_RESERVED_SEED + int(sequence.generate_state(1)[0] >> 2)

@@ -1,0 +1,134 @@
+"""The weight store: the whole durable state in one Redis hash, replaced by one HSET at a time.
+
+A commit names the commit that it replaces; a script compares and writes in one step. A script with two writes is not
+crash-atomic when the append-only file is torn, so there is exactly one. redis-py's own retries are off: after an
+unknown outcome the caller reads the mark back before anything else.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from adql.errors import StoreNotDurableError, StoreUnavailableError
+from adql.parameters.state import Mark, State
+
+MIN_REWRITE_BYTES = 256 * 1024**2
+"""Smallest ``auto-aof-rewrite-min-size``: rewriting the append-only file for every few commits would cost more."""
+REWRITE_STATES = 16
+MIN_BYTES_PER_SECOND = 10_000_000
+"""A commit may take this long in addition to the timeout."""
+
+MARK_FIELDS = ["epoch", "version", "commit", "owner"]
+
+COMMIT = """
+local held = redis.call('HMGET', KEYS[1], 'epoch', 'version', 'commit', 'owner')
+for i = 1, 4 do
+  if (held[i] or '') ~= ARGV[i] then return held end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+return {}
+"""
+
+
+class WeightStore:
+    """One run's hash ``adql:<run>`` in a Redis from 6.2 or a Valkey; used by one thread at a time.
+
+    Every method raises StoreUnavailableError when the store cannot be reached, hangs, is full or is loading; of a
+    commit the outcome is unknown then.
+    """
+
+    def __init__(
+        self, url: str, run: str, *, password: str | None = None, timeout_seconds: float = 2.0, state_bytes: int = 0
+    ) -> None:
+        self._key = f"adql:{run}"
+        self._state_bytes = state_bytes
+        self._redis = redis.Redis.from_url(
+            url,
+            password=password,
+            socket_timeout=timeout_seconds + state_bytes / MIN_BYTES_PER_SECOND,
+            socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_timeout=False,
+            protocol=2,
+            lib_name=None,
+            lib_version=None,
+        )
+        self._commit = self._redis.register_script(COMMIT)
+
+    def check_durable(self) -> None:
+        """Refuses settings under which an acknowledged update could be lost; reads CONFIG and nothing else.
+
+        Raises:
+            StoreNotDurableError: names the setting, its value and what is needed.
+        """
+        for name, wanted in (("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")):
+            if (value := self._setting(name)) != wanted:
+                raise StoreNotDurableError(_complaint(name, value, wanted))
+        needed = max(MIN_REWRITE_BYTES, REWRITE_STATES * self._state_bytes)
+        size = self._setting("auto-aof-rewrite-min-size")
+        if not size.isdigit() or int(size) < needed:
+            raise StoreNotDurableError(_complaint("auto-aof-rewrite-min-size", size, f"at least {needed}"))
+
+    def mark(self) -> Mark | None:
+        """Returns which commit the store holds, None if it does not know the run."""
+        return _mark(self._asked(lambda: self._redis.hmget(self._key, MARK_FIELDS)))
+
+    def read(self) -> State | None:
+        """Returns the whole state, None if the store does not know the run.
+
+        Raises:
+            CheckpointError: what is stored is damaged.
+        """
+        fields = cast(Mapping[bytes, bytes], self._asked(lambda: self._redis.hgetall(self._key)))
+        blobs = {name.decode(): blob for name, blob in fields.items()}
+        mark = _mark([blobs.get(name) for name in MARK_FIELDS])
+        return None if mark is None else State.from_blobs(mark, blobs)
+
+    def commit(self, state: State, replaces: Mark | None) -> Mark | None:
+        """Writes ``state`` if the store holds exactly ``replaces``; returns what it holds afterwards.
+
+        That is ``state.mark`` after a write, and anything else when it was refused.
+        """
+        guard = ("", "", "", "") if replaces is None else _values(replaces)
+        fields = dict(zip(MARK_FIELDS, _values(state.mark), strict=True)) | state.blobs()
+        arguments = [*guard, *(part for field in fields.items() for part in field)]
+        held = self._asked(lambda: self._commit(keys=[self._key], args=arguments))
+        return _mark(held) if held else state.mark
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._redis.close()
+
+    def _setting(self, name: str) -> str:
+        try:
+            found = self._asked(lambda: self._redis.config_get(name))
+        except StoreUnavailableError as error:
+            if isinstance(error.__cause__, redis.ResponseError):
+                raise StoreNotDurableError(f"cannot check {name}: {error}; allow CONFIG GET") from error
+            raise
+        return str(next(iter(found.values()), "missing"))
+
+    def _asked(self, operation: Callable[[], Any]) -> Any:
+        try:
+            return operation()
+        except (redis.RedisError, OSError) as error:
+            message = f"weight store: {type(error).__name__}: {error}"
+            raise StoreUnavailableError(message, retry_after_ms=200) from error
+
+
+def _values(mark: Mark) -> tuple[str, str, str, str]:
+    return str(mark.epoch), str(mark.number), str(mark.commit), mark.owner
+
+
+def _mark(values: Any) -> Mark | None:
+    if any(value is None for value in values):
+        return None
+    epoch, number, commit, owner = values
+    return Mark(int(epoch), int(number), int(commit), owner.decode())
+
+
+def _complaint(name: str, value: str, wanted: str) -> str:
+    return f"weight store has {name}={value!r}, needed is {wanted}; acknowledged updates could be lost: change it there"

@@ -1,0 +1,156 @@
+"""The parameter server's own volume: what it knows of the run beside the store, and the files that people take away.
+
+run.json                  the newest commit that was ever announced: an emptied or older store is noticed by it
+checkpoints/              the newest whole states
+evaluations.csv           one line a finished evaluation
+evaluations/<n>.safetensors   versions that wait for their evaluation
+policy-best.safetensors, policy-last.safetensors
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from adql.errors import CheckpointError, StoreLostError
+from adql.parameters.checkpoints import Checkpoints
+from adql.parameters.evaluation_log import EvaluationLog
+from adql.parameters.files import read_tensors, remove_leftovers, write_atomically, write_tensors
+from adql.parameters.run_record import Task
+from adql.parameters.state import Mark, RunIdentity, State
+from adql.types import Float32Array, Manifest, Version
+
+BEST, LAST = "policy-best.safetensors", "policy-last.safetensors"
+
+
+class VolumeRecord(msgspec.Struct, frozen=True):
+    """The run and the newest announced commit."""
+
+    name: str
+    run_id: str
+    epoch: int
+    version: int
+    commit: int
+
+
+class Volume:
+    """One server's directory; every file in it is replaced whole.
+
+    Methods that write raise OSError when the disk is full or broken, and leave the older file as it was.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        kept = directory / "evaluations"
+        kept.mkdir(parents=True, exist_ok=True)
+        for place in (directory, kept):
+            remove_leftovers(place)
+        self._directory, self._kept, self._manifest = directory, kept, manifest
+        self.checkpoints = Checkpoints(directory / "checkpoints")
+        self.log = EvaluationLog(directory / "evaluations.csv")
+
+    def record(self) -> VolumeRecord | None:
+        """Returns what the volume knows, None if it knows no run.
+
+        Raises:
+            CheckpointError: the record is damaged.
+        """
+        path = self._directory / "run.json"
+        if not path.exists():
+            return None
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=VolumeRecord)
+        except msgspec.MsgspecError as error:
+            raise CheckpointError(f"{path} is damaged: {error}; restore with `adql restore`") from None
+
+    def remember(self, identity: RunIdentity, mark: Mark) -> None:
+        """Records a commit before it is announced as durable."""
+        record = VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit)
+        write_atomically(self._directory / "run.json", msgspec.json.encode(record))
+
+    def keep_for_evaluation(self, task: Task, state: State) -> None:
+        """Keeps a committed version until its evaluation is reported."""
+        self._write_policy(self._evaluation(task.version), state)
+
+    def read_for_evaluation(self, task: Task) -> Float32Array:
+        """Returns the kept version of ``task``, shape (P,).
+
+        Raises:
+            CheckpointError: the file is gone or damaged.
+        """
+        return self._read_policy(self._evaluation(task.version))
+
+    def forget_evaluations_but(self, waiting: tuple[Task, ...]) -> None:
+        """Removes kept versions that nobody waits for."""
+        needed = {self._evaluation(task.version) for task in waiting}
+        for path in self._kept.glob("*.safetensors"):
+            if path not in needed:
+                path.unlink(missing_ok=True)
+
+    def promote_to_best(self, task: Task) -> None:
+        """Makes the kept version of ``task`` the best policy."""
+        write_atomically(self._directory / BEST, self._evaluation(task.version).read_bytes())
+
+    def write_last(self, state: State) -> None:
+        """Makes a committed state the last policy."""
+        self._write_policy(self._directory / LAST, state)
+
+    def _evaluation(self, version: Version) -> Path:
+        return self._kept / f"{version}.safetensors"
+
+    def _write_policy(self, path: Path, state: State) -> None:
+        write_tensors(path, self._manifest.views(state.parameters), policy_metadata(state))
+
+    def _read_policy(self, path: Path) -> Float32Array:
+        return read_policy(path, self._manifest)[0]
+
+
+def policy_metadata(state: State) -> dict[str, str]:
+    """Returns what a policy file says about itself; ``keys`` is JSON of what defines the run."""
+    identity = state.record.identity
+    return {
+        "run": identity.name,
+        "run_id": identity.run_id,
+        "version": str(state.mark.version),
+        "config_hash": identity.config_hash,
+        "learner_steps": str(state.record.learner_steps),
+        "keys": msgspec.json.encode(identity.keys).decode(),
+    }
+
+
+def read_policy(path: Path, manifest: Manifest) -> tuple[Float32Array, Mapping[str, str]]:
+    """Returns the flat vector (P,) of a policy file and its metadata.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another network.
+    """
+    arrays, metadata = read_tensors(path)
+    vector = np.empty(manifest.size, dtype=np.float32)
+    for name, view in manifest.views(vector).items():
+        if name not in arrays or arrays[name].shape != view.shape:
+            raise CheckpointError(f"{path} holds no array {name} of shape {view.shape}; it belongs to another network")
+        view[...] = arrays[name]
+    return vector, metadata
+
+
+def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> None:
+    """Refuses to begin anew, or to go on from less than was announced.
+
+    Raises:
+        StoreLostError: the volume knows the run, and the store is empty, older, or holds another run of that name.
+    """
+    if record is None:
+        return
+    known = Version(record.epoch, record.version)
+    if stored is None:
+        raise StoreLostError(f"the store does not know run {run!r}, this volume has its version {known}; {_WAY_OUT}")
+    if stored.record.identity.run_id != record.run_id:
+        raise StoreLostError(f"the store holds another run named {run!r} than this volume; {_WAY_OUT}")
+    held = (stored.mark.epoch, stored.mark.number, stored.mark.commit)
+    if held < (record.epoch, record.version, record.commit):
+        raise StoreLostError(
+            f"the store holds version {stored.mark.version} of run {run!r}, older than {known}; {_WAY_OUT}"
+        )
+
+
+_WAY_OUT = "bring the store's data back, or take the newest checkpoint with `adql restore`"

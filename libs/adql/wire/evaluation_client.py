@@ -1,0 +1,110 @@
+"""An evaluator's side of the parameter server: takes versions to evaluate, reports what came of them."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from adql.types import ArraySpec, Parameters, RunState, Version
+from adql.wire import codec, routes
+from adql.wire.connection import Connection, Response
+from adql.wire.retry import Backoff, call_with_retry
+from adql.wire.run_state import from_headers
+
+_JSON = {"Content-Type": routes.JSON}
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationTask:
+    """Greedy episodes to be played with one committed version."""
+
+    id: int
+    purpose: str
+    """periodic or confirm."""
+    episodes: int
+    seed: int
+    """The episodes are seeded with seed, seed + 1, …"""
+    parameters: Parameters
+    learner_steps: int
+    environment_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """What came of a task: one entry an episode in each sequence."""
+
+    id: int
+    returns: Sequence[float]
+    lengths: Sequence[int]
+    successes: Sequence[bool] | None
+    """None where success has no meaning."""
+    seconds: float
+
+
+class EvaluationClient:
+    """Asks and reports until answered: network errors, 429 and 503 are retried; ``sleep`` may raise to give up."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: Callable[[], str | None],
+        size: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        rng: random.Random,
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        self._arrays = [ArraySpec("parameters", (size,))]
+        self._connection = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
+        self._backoff = Backoff(clock, sleep, rng)
+        self._state: RunState | None = None
+
+    @property
+    def state(self) -> RunState | None:
+        """The run as the newest answer told it; None before the first."""
+        return self._state
+
+    def next(self, wait_seconds: float = 0.0) -> EvaluationTask | None:
+        """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
+        wait = min(wait_seconds, routes.MAX_WAIT_SECONDS)
+        response = self._ask("GET", f"{routes.NEXT_EVALUATION}?wait={wait:g}")
+        return None if response.status == 204 else _task(codec.decode(response.body, self._arrays))
+
+    def report(self, result: EvaluationResult) -> None:
+        """Reports a result; a second report of the same task changes nothing."""
+        body = {
+            "id": result.id,
+            "returns": list(result.returns),
+            "lengths": list(result.lengths),
+            "successes": None if result.successes is None else list(result.successes),
+            "seconds": result.seconds,
+        }
+        self._ask("POST", routes.EVALUATIONS, msgspec.json.encode(body))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> Response:
+        def attempt() -> Response:
+            buffers = [] if body is None else [body]
+            response = self._connection.request(method, path, headers=_JSON if buffers else {}, body=buffers)
+            self._state = from_headers(response.headers)
+            return response
+
+        return call_with_retry(attempt, self._backoff, deadline_seconds=None)
+
+
+def _task(message: codec.Message) -> EvaluationTask:
+    version = Version(message.integer("epoch"), message.integer("version"))
+    return EvaluationTask(
+        message.integer("id"),
+        message.text("purpose"),
+        message.integer("episodes", 1),
+        message.integer("seed"),
+        Parameters(version, message.arrays["parameters"].copy()),
+        message.integer("learner_steps"),
+        message.integer("environment_steps"),
+    )

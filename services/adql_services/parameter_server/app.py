@@ -1,0 +1,187 @@
+"""The routes: decode, ask the service, encode."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import FastAPI, Header, Request, Response
+from pydantic import Field
+
+from adql.errors import UnavailableError, WireVersionError
+from adql.parameters.run_record import Episodes
+from adql.types import ArraySpec, Update, Version
+from adql.wire import codec, routes
+from adql.wire.run_state import to_header
+from adql_services.parameter_server.service import ParameterService
+from adql_services.runtime import BinaryResponse, StrictModel, Tokens, WaitSeconds, application, read_body
+
+BODY_SLACK_BYTES = 16 * 1024
+"""Room for prefix and header beside the vector."""
+MAX_LEARNER_STEPS = 1_000_000
+"""Of one update."""
+MAX_EPISODES = 4_000
+SessionName = Annotated[str, Field(max_length=64)]
+Steps = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Registration(StrictModel):
+    """Who wants a session."""
+
+    wire: int
+    run: Annotated[str, Field(max_length=64)]
+    config_hash: Annotated[str, Field(max_length=64)]
+    role: Literal["both", "learner", "actor"]
+
+
+class Progress(StrictModel):
+    """A session's monotone counter."""
+
+    environment_steps: Steps
+
+
+class Report(StrictModel):
+    """The episodes of one evaluation."""
+
+    id: Annotated[int, Field(ge=1, lt=2**53)]
+    returns: Annotated[list[float], Field(min_length=1, max_length=MAX_EPISODES)]
+    lengths: Annotated[list[Steps], Field(min_length=1, max_length=MAX_EPISODES)]
+    successes: Annotated[list[bool], Field(min_length=1, max_length=MAX_EPISODES)] | None = None
+    seconds: Annotated[float, Field(ge=0.0)]
+
+
+def build(app_title: str, tokens: Tokens | None) -> FastAPI:
+    """Returns the application; ``app.state.service`` has to be set before the first request."""
+    app = application(app_title, tokens=tokens)
+    app.state.service = None
+    _add_sessions(app)
+    _add_parameters(app)
+    _add_evaluations(app)
+    return app
+
+
+def _service(request: Request) -> ParameterService:
+    service = request.app.state.service
+    if not isinstance(service, ParameterService):
+        raise UnavailableError("the parameter server is starting", retry_after_ms=200)
+    return service
+
+
+def _headers(service: ParameterService) -> dict[str, str]:
+    return {routes.STATE_HEADER: to_header(service.state)}
+
+
+def _json(service: ParameterService, content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, _headers(service), routes.JSON)
+
+
+def _add_sessions(app: FastAPI) -> None:
+    @app.post(routes.SESSIONS, status_code=201)
+    async def register(request: Request, body: Registration) -> Response:
+        service = _service(request)
+        if body.wire != codec.WIRE:
+            raise WireVersionError(f"wire {body.wire} is not spoken here, only {codec.WIRE}", wire=codec.WIRE)
+        session = await service.register(body.run, body.config_hash, body.role)
+        answer = {"session": session.identifier, "slot": session.slot, "lease_seconds": service.lease_seconds}
+        return _json(service, answer, 201)
+
+    @app.get(routes.session("{session}"))
+    async def session(request: Request, session: SessionName) -> Response:
+        service = _service(request)
+        found, durable_sequence = service.session(session)
+        outcome = found.last_outcome.kind if found.last_outcome else None
+        answer = {"session": session, "slot": found.slot, "role": found.role, "last_sequence": found.last_sequence}
+        return _json(service, {**answer, "last_outcome": outcome, "durable_sequence": durable_sequence})
+
+    @app.delete(routes.session("{session}"))
+    async def close(request: Request, session: SessionName) -> Response:
+        service = _service(request)
+        service.close_session(session)
+        return _json(service, {})
+
+    @app.post(routes.progress("{session}"))
+    async def progress(request: Request, session: SessionName, body: Progress) -> Response:
+        service = _service(request)
+        service.progress(session, body.environment_steps)
+        return _json(service, {})
+
+
+def _add_parameters(app: FastAPI) -> None:
+    @app.get(routes.PARAMETERS)
+    async def pull(
+        request: Request,
+        wait: WaitSeconds = 0.0,
+        if_none_match: Annotated[str | None, Header(max_length=64)] = None,
+    ) -> Response:
+        service = _service(request)
+        known = if_none_match.strip('"') if if_none_match else None
+        parameters = await service.pull(known, wait)
+        if parameters is None:
+            return Response(status_code=304, headers=_headers(service))
+        return BinaryResponse(service.pull_body(parameters), {**_headers(service), "ETag": f'"{parameters.version}"'})
+
+    @app.post(routes.UPDATES)
+    async def push(request: Request, durable: bool = False) -> Response:
+        service = _service(request)
+        limit = 4 * service.size + BODY_SLACK_BYTES
+        message = codec.decode(await read_body(request, limit=limit), [ArraySpec("update", (service.size,))])
+        result = await service.push(
+            _update(message), message.text("run_id"), message.text("config_hash"), durable=durable
+        )
+        fields = {
+            "outcome": result.outcome,
+            "epoch": result.parameters.version.epoch,
+            "version": result.parameters.version.number,
+            "applied_epoch": result.applied.epoch,
+            "applied_version": result.applied.number,
+            "staleness": result.staleness,
+        }
+        return BinaryResponse(codec.encode(fields, {"parameters": result.parameters.vector}), _headers(service))
+
+    @app.get(routes.RUN)
+    async def run(request: Request) -> Response:
+        service = _service(request)
+        state = msgspec.json.decode(to_header(service.state))
+        return _json(service, {"state": state, **service.describe()})
+
+
+def _add_evaluations(app: FastAPI) -> None:
+    @app.get(routes.NEXT_EVALUATION)
+    async def next_evaluation(request: Request, wait: WaitSeconds = 0.0) -> Response:
+        service = _service(request)
+        found = await service.next_evaluation(wait)
+        if found is None:
+            return Response(status_code=204, headers=_headers(service))
+        task, vector = found
+        fields = {
+            "id": task.identifier,
+            "purpose": task.purpose,
+            "episodes": task.episodes,
+            "seed": task.seed,
+            "epoch": task.epoch,
+            "version": task.number,
+            "learner_steps": task.learner_steps,
+            "environment_steps": task.environment_steps,
+        }
+        return BinaryResponse(codec.encode(fields, {"parameters": vector}), _headers(service))
+
+    @app.post(routes.EVALUATIONS)
+    async def report(request: Request, body: Report) -> Response:
+        service = _service(request)
+        successes = None if body.successes is None else tuple(body.successes)
+        await service.report(body.id, Episodes(tuple(body.returns), tuple(body.lengths), successes, body.seconds))
+        return _json(service, {})
+
+    @app.get(routes.EVALUATIONS)
+    async def evaluations(request: Request) -> Response:
+        service = _service(request)
+        return _json(service, list(service.results()))
+
+
+def _update(message: codec.Message) -> Update:
+    return Update(
+        session=message.text("session", 64),
+        sequence=message.integer("sequence"),
+        based_on=Version(message.integer("epoch"), message.integer("version")),
+        vector=message.arrays["update"],
+        learner_steps=message.integer("learner_steps", 1, MAX_LEARNER_STEPS),
+        environment_steps=message.integer("environment_steps", 0, 2**53 - 1),
+    )

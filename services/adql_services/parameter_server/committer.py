@@ -1,0 +1,232 @@
+"""The background work of the server: commits at the allowed pace, and what follows from a commit."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from adql.errors import FencedError, StoreUnavailableError
+from adql.parameters import run_record
+from adql.parameters.ownership import Finding, judge
+from adql.parameters.pacing import CommitPacer
+from adql.parameters.state import Mark, State
+from adql.telemetry import metrics
+from adql.telemetry.logs import get_logger
+from adql_services.parameter_server.beacon import Beacon
+from adql_services.parameter_server.opening import Opened
+
+TICK_SECONDS = 1.0
+"""How often an idle server looks at leases and at its store."""
+RETRY_SECONDS = 0.1
+CHECKPOINT_SECONDS = 60.0
+
+
+class Committer:
+    """Owns store and volume; everything in it runs in one task, blocking work in threads on immutable states.
+
+    ``commits`` flashes after every commit, ``changes`` when the status or the waiting evaluations may have changed.
+    ``on_available`` is told whether the server takes updates.
+    """
+
+    def __init__(
+        self, opened: Opened, *, commits: Beacon, changes: Beacon, on_available: Callable[[bool], None]
+    ) -> None:
+        self._machine, self._store, self._volume = opened.machine, opened.store, opened.volume
+        self._owner, self._known = opened.owner, opened.state.mark
+        self._saved_changes, self._attempts = opened.machine.changes, opened.state.mark.commit
+        self._unresolved: list[State] = []
+        self._state = opened.state
+        self._pacer = CommitPacer(opened.machine.specification.durability)
+        self._commits, self._changes, self._on_available = commits, changes, on_available
+        self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
+        self._suspicious, self._ending, self._incident = False, False, False
+        self._next_checkpoint = time.monotonic()
+
+    def changed(self) -> None:
+        """Says that there is something to commit."""
+        self._dirty.set()
+
+    def hurry(self) -> None:
+        """Asks for a commit now: somebody waits for it."""
+        self._urgent.set()
+        self._dirty.set()
+
+    def check_epoch(self) -> None:
+        """Says that a client has seen a newer epoch; only the store's own word ends this server."""
+        self._suspicious = True
+        self.hurry()
+
+    def end(self) -> None:
+        """Lets ``run`` return after what is under way."""
+        self._ending = True
+        self.hurry()
+
+    async def run(self) -> None:
+        """Commits until ``end``.
+
+        Raises:
+            FencedError: another server owns the run.
+            StoreNotDurableError: the store came back with settings that would lose updates.
+        """
+        while not self._ending:
+            try:
+                if await self._is_due():
+                    await self._commit()
+                    await self._follow_up()
+                else:
+                    await self._look_at_store()
+            except StoreUnavailableError as error:
+                await self._reconnect(error)
+
+    async def finish(self) -> None:
+        """The last commit, policy and checkpoint of a server that ends; after ``run`` has returned."""
+        try:
+            if self._machine.changes != self._saved_changes:
+                await self._commit()
+        except StoreUnavailableError as error:
+            get_logger().error("ended without a last commit", error=str(error))
+        await self._checkpoint()
+        self._store.close()
+
+    # Waiting
+
+    async def _is_due(self) -> bool:
+        """Returns True when a commit is due, False when it is time to look at the store."""
+        if self._machine.changes == self._saved_changes:
+            self._dirty.clear()
+            if not await _wait(self._dirty, TICK_SECONDS):
+                return self._machine.expire() > 0
+        new_version = self._machine.version.number != self._known.number
+        seconds = self._pacer.next_start(new_version) - time.monotonic()
+        if seconds > 0 and not self._urgent.is_set():
+            await _wait(self._urgent, seconds)
+        self._urgent.clear()
+        looking, self._suspicious = self._suspicious, False
+        return not looking
+
+    # Committing
+
+    async def _commit(self) -> None:
+        epoch = max(self._machine.version.epoch, self._known.epoch)
+        await self._commit_under(epoch, self._known)
+
+    async def _commit_under(self, epoch: int, replaces: Mark | None) -> None:
+        self._attempts += 1
+        changes = self._machine.changes
+        state = self._machine.snapshot(Mark(epoch, self._machine.version.number, self._attempts, self._owner))
+        self._unresolved.append(state)
+        start = time.monotonic()
+        held = await asyncio.to_thread(self._write, state, replaces)
+        if held != state.mark:
+            await self._resolve(held)
+            return
+        self._pacer.committed(start, time.monotonic(), state.nbytes)
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - start)
+        metrics.COMMIT_BYTES.inc(state.nbytes)
+        self._saved_changes = changes
+        self._announce(state)
+
+    def _write(self, state: State, replaces: Mark | None) -> Mark | None:
+        held = self._store.commit(state, replaces)
+        if held == state.mark:
+            self._remember(state)
+        return held
+
+    def _remember(self, state: State) -> None:
+        """A full disk must not stop training: the store is the durable copy, the volume only guards it."""
+        try:
+            self._volume.remember(self._machine.identity, state.mark)
+        except OSError as error:
+            get_logger().error("cannot write to the volume", error=str(error))
+
+    def _announce(self, state: State) -> None:
+        self._machine.committed(state)
+        self._known, self._state = state.mark, state
+        self._unresolved.clear()
+        self._incident = False
+        self._set_available(True)
+        self._commits.flash()
+
+    # When the store is not as it was left
+
+    async def _look_at_store(self) -> None:
+        await self._resolve(await asyncio.to_thread(self._store.mark))
+
+    async def _resolve(self, held: Mark | None) -> None:
+        finding = judge(held, self._known, self._owner)
+        if finding is Finding.FENCED:
+            raise FencedError(f"another server owns epoch {held.epoch if held else 0} of this run; this one ends")
+        if finding is Finding.LANDED:
+            landed = next(state for state in self._unresolved if state.mark == held)
+            await asyncio.to_thread(self._remember, landed)
+            self._announce(landed)
+        if finding is Finding.LOST:
+            await self._commit_again(held)
+
+    async def _commit_again(self, held: Mark | None) -> None:
+        """The store is empty or older than what it confirmed: this server still has it."""
+        get_logger().error("the weight store lost commits; committing again under a new epoch", held=str(held))
+        self._set_available(False)
+        if not self._incident:
+            self._incident = True
+            self._machine.incidents += 1
+            metrics.STORE_INCIDENTS.inc()
+        await self._commit_under(max(self._machine.version.epoch, self._known.epoch) + 1, held)
+
+    async def _reconnect(self, error: StoreUnavailableError) -> None:
+        """Refuses updates until the store has confirmed a commit again; what it holds is read back first."""
+        self._set_available(False)
+        metrics.COMMIT_FAILURES.inc()
+        get_logger().warning("the weight store is away", error=str(error))
+        while not (self._machine.available or self._ending):
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await asyncio.to_thread(self._store.check_durable)
+                await self._look_at_store()
+                await self._commit()
+            except StoreUnavailableError:
+                metrics.COMMIT_FAILURES.inc()
+        get_logger().info("went on with the weight store", durable=str(self._machine.durable))
+
+    def _set_available(self, available: bool) -> None:
+        if available != self._machine.available:
+            self._machine.available = available
+            self._on_available(available)
+
+    # What follows from a commit
+
+    async def _follow_up(self) -> None:
+        state = self._state
+        task = run_record.due(
+            self._machine.evaluations, state.mark.version, state.record.clocks, self._machine.specification
+        )
+        if task is not None:
+            await self._keep(task, state)
+        if time.monotonic() >= self._next_checkpoint:
+            await self._checkpoint()
+
+    async def _keep(self, task: run_record.Task, state: State) -> None:
+        try:
+            await asyncio.to_thread(self._volume.keep_for_evaluation, task, state)
+        except OSError as error:
+            get_logger().error("cannot keep a version for evaluation", error=str(error))
+            return
+        self._machine.schedule(task)
+        self._volume.forget_evaluations_but(self._machine.evaluations.waiting)
+        self._changes.flash()
+
+    async def _checkpoint(self) -> None:
+        self._next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS
+        try:
+            await asyncio.to_thread(self._volume.write_last, self._state)
+            await asyncio.to_thread(self._volume.checkpoints.write, self._state)
+        except OSError as error:
+            get_logger().error("cannot write a checkpoint; the older ones are kept", error=str(error))
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,41 @@
+"""Starts the parameter server."""
+
+import asyncio
+import sys
+
+from adql.config import ParameterServerSettings, RunSpecification
+from adql.errors import InputError
+from adql.telemetry import logs
+from adql_services.parameter_server.app import build
+from adql_services.parameter_server.opening import open_run
+from adql_services.parameter_server.service import ParameterService
+from adql_services.runtime import Health, Shutdown, Tokens, exit_with_parent, serve
+
+
+def run(specification: RunSpecification, settings: ParameterServerSettings) -> int:
+    """Serves one run until it is told to stop or may not go on; ``specification`` has its signature.
+
+    Returns:
+        0 after SIGTERM or SIGINT; 1 when the run cannot go on here, such as fenced by a newer server, a store that
+        would lose updates or one that has lost them; 2 for bad input.
+    """
+    logs.configure(settings.log_format, "parameter-server")
+    if settings.exit_with_parent:
+        exit_with_parent()
+    try:
+        app = build("ADQL parameter server", Tokens.of(settings))
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    health = Health()
+    shutdown: Shutdown = app.state.shutdown
+
+    async def started() -> None:
+        opened = await asyncio.to_thread(open_run, specification, settings, shutdown.begun.is_set)
+        app.state.service = ParameterService(specification, opened, health, shutdown)
+        app.state.service.start()
+
+    async def stopping() -> None:
+        await app.state.service.finish()
+
+    return serve(app, settings, health=health, started=started, stopping=stopping)

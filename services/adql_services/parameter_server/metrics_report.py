@@ -1,0 +1,106 @@
+"""The run in numbers: for Prometheus, and for people who ask the server."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from adql.errors import AdqlError
+from adql.parameters.run_record import RunRecord
+from adql.parameters.server import ParameterServer, PushResult
+from adql.telemetry import metrics
+from adql.types import Clocks
+
+REFUSALS = frozenset({"stale", "invalid_update", "gap", "superseded", "unknown_session", "store_unavailable"})
+STATUSES = ("waiting", "running", "confirming", "reached", "budget")
+
+
+class MetricsReport:
+    """Publishes the machine's numbers; counters grow by what happened since the last time."""
+
+    def __init__(self) -> None:
+        self._clocks = Clocks()
+        self._status = ""
+
+    def count(self, result: PushResult) -> None:
+        """Counts an answered push."""
+        metrics.UPDATES.labels(result.outcome).inc()
+        if result.outcome == "applied":
+            metrics.STALENESS.observe(result.staleness)
+
+    def count_refusal(self, refusal: AdqlError) -> None:
+        """Counts a refused push by reason."""
+        metrics.UPDATES.labels(refusal.kind if refusal.kind in REFUSALS else "other").inc()
+
+    def publish(self, machine: ParameterServer) -> None:
+        """Sets the gauges and raises the counters."""
+        clocks = machine.clocks
+        metrics.EPOCH.set(machine.version.epoch)
+        metrics.VERSION.set(machine.version.number)
+        metrics.DURABLE_VERSION.set(machine.durable.number)
+        metrics.ACTIVE_LEARNERS.set(machine.sessions.learners)
+        metrics.ENVIRONMENT_STEPS.inc(max(0, clocks.environment_steps - self._clocks.environment_steps))
+        metrics.LEARNER_STEPS.inc(max(0, clocks.learner_steps - self._clocks.learner_steps))
+        self._clocks = clocks
+        if machine.status != self._status:
+            self._status = machine.status
+            for status in STATUSES:
+                metrics.RUN_STATUS.labels(status).set(status == self._status)
+
+    def describe(self, machine: ParameterServer) -> dict[str, Any]:
+        """Returns the body of GET /v1/run, without the state that every answer carries."""
+        counts = machine.sessions.counts
+        return {
+            "name": machine.identity.name,
+            "config_hash": machine.identity.config_hash,
+            "goal": machine.specification.goal,
+            "started_at": machine.started_at,
+            "incidents": machine.incidents,
+            "updates": msgspec.to_builtins(counts),
+            "sessions": [
+                {
+                    "slot": session.slot,
+                    "role": session.role,
+                    "environment_steps": session.environment_steps,
+                    "last_sequence": session.last_sequence,
+                    **msgspec.to_builtins(session.counts),
+                }
+                for session in machine.sessions.live
+            ],
+            "staleness": staleness_summary(machine.staleness_counts),
+            "evaluations": _evaluations(machine.evaluations),
+        }
+
+
+def staleness_summary(counts: Mapping[int, int]) -> dict[str, float] | None:
+    """Returns mean, median, 99th percentile and maximum of the applied updates' staleness; None before the first."""
+    total = sum(counts.values())
+    if not total:
+        return None
+    mean = sum(value * count for value, count in counts.items()) / total
+    return {
+        "mean": mean,
+        "p50": _quantile(counts, 0.5 * total),
+        "p99": _quantile(counts, 0.99 * total),
+        "max": max(counts),
+    }
+
+
+def _quantile(counts: Mapping[int, int], rank: float) -> int:
+    seen = 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if seen >= rank:
+            return value
+    raise AssertionError("rank is at most the number of counts")
+
+
+def _evaluations(record: RunRecord) -> dict[str, Any]:
+    return {
+        "waiting": len(record.waiting),
+        "reported": record.reported,
+        "given_up": record.given_up,
+        "last": msgspec.to_builtins(record.last),
+        "best": msgspec.to_builtins(record.best),
+        "reached": msgspec.to_builtins(record.reached),
+    }

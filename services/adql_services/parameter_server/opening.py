@@ -1,0 +1,131 @@
+"""Starts or goes on with a run: checks the store, and takes ownership by a commit under the next epoch."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from adql.config import ParameterServerSettings, RunSpecification
+from adql.errors import InputError, RunFailedError, StoreUnavailableError
+from adql.parameters.initial import initial_parameters, manifest_of
+from adql.parameters.server import ParameterServer
+from adql.parameters.state import Mark, State
+from adql.parameters.store import WeightStore
+from adql.parameters.volume import Volume, check_store
+from adql.telemetry.logs import get_logger
+from adql.types import Manifest
+
+STORE_WAIT_SECONDS = 60.0
+"""How long a server that starts waits for its store to answer."""
+MAX_TAKEOVERS = 100
+"""Attempts to commit a new epoch while an older server still commits in between."""
+RECORD_BYTES = 64 * 1024
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run that this server owns: its epoch is committed."""
+
+    machine: ParameterServer
+    store: WeightStore
+    volume: Volume
+    owner: str
+    """Random name of this process in the store."""
+    state: State
+    """What was committed on taking ownership."""
+
+
+def open_run(
+    specification: RunSpecification,
+    settings: ParameterServerSettings,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Opened:
+    """Takes ownership of the run; waits for a store that does not answer yet, until ``cancelled``.
+
+    Raises:
+        StoreNotDurableError: a setting of the store would lose acknowledged updates.
+        StoreLostError: this server's volume knows more than the store.
+        ConfigError: the run was started with another configuration.
+        StoreUnavailableError: the store did not answer in time.
+    """
+    machine = new_machine(specification)
+    owner = secrets.token_hex(16)
+    store = open_store(specification, settings, machine)
+    volume = Volume(settings.directory, manifest(specification))
+    deadline = time.monotonic() + STORE_WAIT_SECONDS
+    while True:
+        try:
+            store.check_durable()
+            return _take_over(specification, machine, store, volume, owner)
+        except StoreUnavailableError as error:
+            if time.monotonic() > deadline or cancelled():
+                raise
+            get_logger().warning("waiting for the weight store", error=str(error))
+        time.sleep(_POLL_SECONDS)
+
+
+def open_store(
+    specification: RunSpecification, settings: ParameterServerSettings, machine: ParameterServer
+) -> WeightStore:
+    """Returns the weight store of this run, without talking to it.
+
+    Raises:
+        InputError: the password file cannot be read, or the address is none.
+    """
+    try:
+        secret = settings.redis_password_file
+        password = None if secret is None else secret.read_text(encoding="utf-8").strip()
+        state_bytes = machine.snapshot(Mark(0, 0, 0, "")).nbytes + RECORD_BYTES
+        return WeightStore(settings.redis_url, specification.run.name, password=password, state_bytes=state_bytes)
+    except (OSError, ValueError) as error:
+        raise InputError(f"weight store: {error}; check redis_url and redis_password_file") from None
+
+
+def new_machine(specification: RunSpecification) -> ParameterServer:
+    """Returns a server at version 0 of a new run, made from the run's seed."""
+    shape = manifest(specification)
+    vector = initial_parameters(shape, specification.network, np.random.default_rng(specification.run.seed))
+    return ParameterServer(
+        specification,
+        vector,
+        run_id=secrets.token_hex(8),
+        clock=time.monotonic,
+        wall_clock=time.time,
+        new_identifier=lambda: secrets.token_hex(16),
+    )
+
+
+def manifest(specification: RunSpecification) -> Manifest:
+    """Returns how the run's flat vector is cut into arrays."""
+    signature = specification.environment.signature
+    if signature is None:
+        raise InputError("environment.signature is not set; resolve the environment before starting its server")
+    return manifest_of(specification.network, signature)
+
+
+def _take_over(
+    specification: RunSpecification, machine: ParameterServer, store: WeightStore, volume: Volume, owner: str
+) -> Opened:
+    for _ in range(MAX_TAKEOVERS):
+        stored = store.read()
+        check_store(volume.record(), stored, specification.run.name)
+        if stored is not None:
+            machine.load(stored)
+        replaced = stored.mark if stored else None
+        epoch, commit = (stored.mark.epoch + 1, stored.mark.commit + 1) if stored else (1, 1)
+        state = machine.snapshot(Mark(epoch, machine.version.number, commit, owner))
+        if store.commit(state, replaced) == state.mark:
+            return _owned(Opened(machine, store, volume, owner, state))
+    raise RunFailedError(f"another server of run {specification.run.name!r} keeps committing; stop it first")
+
+
+def _owned(opened: Opened) -> Opened:
+    machine = opened.machine
+    opened.volume.remember(machine.identity, opened.state.mark)
+    opened.volume.log.load(machine.evaluations)
+    machine.committed(opened.state)
+    machine.available = True
+    return opened

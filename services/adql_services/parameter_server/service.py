@@ -1,0 +1,243 @@
+"""What the routes ask for: the state machine, with waiting and durability around it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from adql.config import RunSpecification
+from adql.errors import AdqlError, CheckpointError, NotFoundError, StoreUnavailableError, UnavailableError
+from adql.parameters import run_record
+from adql.parameters.server import PushResult
+from adql.parameters.sessions import Role, Session
+from adql.telemetry import metrics
+from adql.telemetry.logs import get_logger
+from adql.types import Float32Array, Parameters, RunState, Update, Version
+from adql.wire import codec
+from adql_services.parameter_server.beacon import Beacon
+from adql_services.parameter_server.committer import Committer
+from adql_services.parameter_server.metrics_report import MetricsReport
+from adql_services.parameter_server.opening import Opened
+from adql_services.runtime import Health, Shutdown
+
+DURABLE_WAIT_SECONDS = 10.0
+"""How long a durable answer may take; then the client asks again with the same sequence."""
+
+
+class ParameterService:
+    """One run's service, for one event loop."""
+
+    def __init__(self, specification: RunSpecification, opened: Opened, health: Health, shutdown: Shutdown) -> None:
+        self._specification, self._health, self._shutdown = specification, health, shutdown
+        self._machine, self._volume = opened.machine, opened.volume
+        self._changes, self._commits = Beacon(), Beacon()
+        self._committer = Committer(
+            opened, commits=self._commits, changes=self._changes, on_available=self._on_available
+        )
+        self._report = MetricsReport()
+        self._reporting = asyncio.Lock()
+        self._pull_body: tuple[Version, list[codec.Buffer]] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Life
+
+    def start(self) -> None:
+        """Begins the background work."""
+        self._tasks = [asyncio.create_task(work) for work in (self._commit_for_ever(), self._wait_for_end())]
+
+    async def finish(self) -> None:
+        """Commits, writes last policy and checkpoint, and ends the background work."""
+        self._committer.end()
+        self._changes.close()
+        await asyncio.gather(self._tasks[0])
+        self._tasks[1].cancel()
+        if self._shutdown.failure is None:
+            await self._committer.finish()
+
+    async def _commit_for_ever(self) -> None:
+        try:
+            await self._committer.run()
+        except AdqlError as error:
+            self._machine.available = False
+            self._shutdown.begin(error)
+        except Exception as error:
+            get_logger().exception("the committing task failed")
+            self._shutdown.begin(AdqlError(f"the committing task failed: {error!r}"))
+
+    async def _wait_for_end(self) -> None:
+        await self._shutdown.begun.wait()
+        self._changes.close()
+
+    def _on_available(self, available: bool) -> None:
+        self._health.ready = available and not self._shutdown.begun.is_set()
+
+    # What it shows
+
+    @property
+    def state(self) -> RunState:
+        """What every answer says about the run."""
+        machine = self._machine
+        return RunState(
+            machine.identity.run_id,
+            machine.version,
+            machine.durable,
+            machine.clocks,
+            machine.status,
+            machine.sessions.learners,
+        )
+
+    @property
+    def size(self) -> int:
+        """Length P of the flat vector."""
+        return len(self._machine.parameters.vector)
+
+    @property
+    def lease_seconds(self) -> float:
+        """A session expires after this long without a word."""
+        return self._specification.durability.lease_seconds
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what the live view and the summary need."""
+        return self._report.describe(self._machine)
+
+    def results(self) -> Sequence[run_record.Result]:
+        """Returns all evaluations in the order of their reports."""
+        return self._volume.log.results
+
+    # Sessions
+
+    async def register(self, run: str, config_hash: str, role: Role) -> Session:
+        """Leases a session and answers after its commit.
+
+        Raises:
+            WrongRunError: another run or configuration.
+            StoreUnavailableError: the store did not confirm it; nothing is leased.
+        """
+        self._machine.check_run(run, config_hash)
+        session = self._machine.register(role)
+        try:
+            await self._until_durable(session.identifier, -1)
+        except UnavailableError:
+            self._machine.close_session(session.identifier)
+            raise
+        self._publish()
+        return session
+
+    def session(self, identifier: str) -> tuple[Session, int]:
+        """Returns a live session and its last durable sequence, −1 if there is none."""
+        return self._machine.sessions.find(identifier), self._machine.durable_sequence(identifier)
+
+    def progress(self, identifier: str, environment_steps: int) -> None:
+        """Renews a lease and raises the session's counter."""
+        self._machine.progress(identifier, environment_steps)
+        self._changed()
+
+    def close_session(self, identifier: str) -> None:
+        """Ends a session."""
+        self._machine.close_session(identifier)
+        self._changed()
+
+    # Parameters
+
+    async def pull(self, known: str | None, seconds: float) -> Parameters | None:
+        """Returns the newest parameters, or None if ``known`` (``epoch.number``) is still the newest after the wait.
+
+        A change of the run's status ends the wait too.
+        """
+        status = self._machine.status
+        await self._changes.wait_until(
+            lambda: known != str(self._machine.version) or self._machine.status != status, seconds
+        )
+        return self._machine.parameters if known != str(self._machine.version) else None
+
+    def pull_body(self, parameters: Parameters) -> list[codec.Buffer]:
+        """Returns the encoded answer to a pull, made once a version."""
+        if self._pull_body is None or self._pull_body[0] != parameters.version:
+            fields: dict[str, codec.Field] = {
+                "epoch": parameters.version.epoch,
+                "version": parameters.version.number,
+                "config_hash": self._machine.identity.config_hash,
+            }
+            self._pull_body = parameters.version, codec.encode(fields, {"parameters": parameters.vector})
+        return self._pull_body[1]
+
+    async def push(self, update: Update, run_id: str, config_hash: str, durable: bool) -> PushResult:
+        """Applies an update; with ``durable`` the answer waits for its commit.
+
+        Raises:
+            AdqlError: see the machine's ``check_identity`` and ``push``.
+        """
+        self._check_identity(update, run_id, config_hash)
+        try:
+            result = self._machine.push(update)
+        except AdqlError as refusal:
+            self._report.count_refusal(refusal)
+            self._changed()
+            raise
+        self._report.count(result)
+        self._changed()
+        if durable:
+            await self._until_durable(update.session, update.sequence)
+        return result
+
+    def _check_identity(self, update: Update, run_id: str, config_hash: str) -> None:
+        if update.based_on.epoch > self._machine.version.epoch:
+            self._committer.check_epoch()
+        self._machine.check_identity(run_id, config_hash, update.based_on.epoch)
+
+    async def _until_durable(self, session: str, sequence: int) -> None:
+        self._committer.hurry()
+        known = await self._commits.wait_until(
+            lambda: self._machine.is_durable(session, sequence) or not self._machine.available, DURABLE_WAIT_SECONDS
+        )
+        if not (known and self._machine.is_durable(session, sequence)):
+            raise StoreUnavailableError("the weight store has not confirmed it; ask again", retry_after_ms=200)
+
+    def _changed(self) -> None:
+        self._committer.changed()
+        self._changes.flash()
+        self._publish()
+
+    def _publish(self) -> None:
+        self._report.publish(self._machine)
+
+    # Evaluations
+
+    async def next_evaluation(self, seconds: float) -> tuple[run_record.Task, Float32Array] | None:
+        """Returns what an evaluator should do now, None if there is nothing after the wait."""
+        await self._changes.wait_until(lambda: bool(self._machine.evaluations.waiting), seconds)
+        task = run_record.next_task(self._machine.evaluations)
+        if task is None:
+            return None
+        try:
+            return task, await asyncio.to_thread(self._volume.read_for_evaluation, task)
+        except CheckpointError as error:
+            get_logger().error("a kept version is lost; its evaluation is given up", error=str(error))
+            self._machine.give_up(task)
+            return None
+
+    async def report(self, identifier: int, episodes: run_record.Episodes) -> None:
+        """Takes the episodes of one evaluation; a second report of it changes nothing.
+
+        Raises:
+            NotFoundError: this evaluation never was.
+        """
+        async with self._reporting:
+            task = run_record.find_task(self._machine.evaluations, identifier)
+            if task is None:
+                if identifier >= self._machine.evaluations.next_identifier:
+                    raise NotFoundError(f"evaluation {identifier} was never given out")
+                return
+            await self._take(run_record.result_of(task, episodes))
+        self._changed()
+
+    async def _take(self, result: run_record.Result) -> None:
+        after = run_record.reported(self._machine.evaluations, result, self._specification)
+        try:
+            await asyncio.to_thread(self._volume.log.append, result)
+            if run_record.is_best(after, result):
+                await asyncio.to_thread(self._volume.promote_to_best, result.task)
+        except OSError as error:
+            get_logger().error("cannot write an evaluation to the volume", error=str(error))
+        self._machine.report(result)
+        metrics.EVALUATIONS.labels(result.task.purpose).inc()
+        metrics.EVALUATION_RETURN.set(result.mean)
