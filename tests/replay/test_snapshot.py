@@ -1,0 +1,201 @@
+import errno
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adql.errors import CheckpointError
+from adql.replay import ReplayTable, Snapshots, TransitionSchema, segments, snapshot
+from tests.replay.tables import SCHEMA, make_table, numbers_of, transitions
+
+
+def filled(count: int = 40, **settings) -> ReplayTable:
+    table = make_table(**settings)
+    for chunk in range(count):
+        table.insert("a", chunk, transitions(chunk, 1))
+    return table
+
+
+def restored(directory: Path, **settings) -> ReplayTable:
+    table = make_table(incarnation=2, **settings)
+    Snapshots(directory, "run").restore(table)
+    return table
+
+
+def numbers_in(table: ReplayTable) -> list[int]:
+    state = table.state()
+    return numbers_of(table.read_rows(state.oldest, state.next_id)[1])
+
+
+@pytest.mark.parametrize("prioritised", [False, True])
+def test_a_restored_table_is_the_one_that_was_written(tmp_path, prioritised):
+    table = filled(prioritised=prioritised)
+    if prioritised:
+        table.update_priorities(1, np.arange(20, 30), np.linspace(1, 9, 10, dtype=np.float32))
+    table.sample("a", 2, 8)
+    Snapshots(tmp_path, "run").write(table, table.state())
+    again = restored(tmp_path, prioritised=prioritised)
+    before, after = table.state(), again.state()
+    np.testing.assert_array_equal(before.priorities, after.priorities)
+    assert replace(before, incarnation=2, priorities=None) == replace(after, priorities=None)
+    assert numbers_in(again) == list(range(8, 40))
+    assert again.check_valid() == []
+
+
+def test_a_retry_of_a_chunk_in_the_snapshot_is_not_a_second_insert(tmp_path):
+    table = filled()
+    Snapshots(tmp_path, "run").write(table, table.state())
+    assert restored(tmp_path).insert("a", 39, transitions(39, 1)).duplicate
+
+
+@pytest.mark.parametrize("capacity", [16, 40, 64])
+def test_another_capacity_keeps_the_newest(tmp_path, capacity):
+    table = filled(prioritised=True, capacity=32)
+    Snapshots(tmp_path, "run").write(table, table.state())
+    again = restored(tmp_path, prioritised=True, capacity=capacity)
+    assert numbers_in(again) == list(range(40))[-min(capacity, 32) :]
+    assert again.check_valid() == []
+
+
+def test_a_file_cut_at_any_byte_is_refused_and_the_one_before_it_used(tmp_path):
+    table, snapshots = filled(4), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    table.insert("a", 4, transitions(4, 1))
+    snapshots.write(table, table.state())
+    newest = snapshots.files()[0]
+    whole = newest.read_bytes()
+    for length in range(len(whole)):
+        newest.write_bytes(whole[:length])
+        again = make_table()
+        (refusal,) = snapshots.restore(again)
+        assert isinstance(refusal, CheckpointError)
+        assert numbers_in(again) == [0, 1, 2, 3]
+
+
+def test_a_changed_byte_anywhere_is_noticed(tmp_path):
+    table, snapshots = filled(4, prioritised=True), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    (file,) = snapshots.files()
+    whole = file.read_bytes()
+    for offset in range(len(whole)):
+        file.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0x10]) + whole[offset + 1 :])
+        again = make_table(prioritised=True)
+        assert len(snapshots.restore(again)) == 1
+        assert len(again) == 0
+
+
+def test_bytes_behind_the_end_are_noticed(tmp_path):
+    table, snapshots = filled(4), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    with snapshots.files()[0].open("ab") as file:
+        file.write(b"\0")
+    assert len(snapshots.restore(make_table())) == 1
+
+
+class StopsAfter:
+    """A file that takes ``writes`` calls and then fails as a full disk does."""
+
+    def __init__(self, path: Path, writes: int) -> None:
+        self._file, self._left = path.open("wb"), writes
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
+
+    def write(self, data):
+        if self._left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._left -= 1
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_a_disk_that_is_full_at_any_write_leaves_the_old_snapshot_and_no_litter(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 4 * SCHEMA.row_bytes)
+    table = filled(prioritised=True)
+    Snapshots(tmp_path, "run").write(table, table.state())
+    for writes in itertools.count():
+        full = Snapshots(tmp_path, "run", open_file=lambda path, writes=writes: StopsAfter(path, writes))
+        try:
+            full.write(table, table.state())
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+        else:
+            break
+        assert [file.name for file in tmp_path.iterdir()] == [f"{0:020d}.snapshot"]
+        assert numbers_in(restored(tmp_path, prioritised=True)) == list(range(8, 40))
+    assert writes > 20
+
+
+def test_what_a_killed_writer_left_is_neither_read_nor_in_the_way(tmp_path):
+    table, snapshots = filled(), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    (tmp_path / "partial").write_bytes(segments.MAGIC + b"half a segm")
+    assert len(restored(tmp_path)) == 32
+    snapshots.write(table, table.state())
+    assert not (tmp_path / "partial").exists()
+
+
+def test_two_snapshots_are_kept(tmp_path):
+    table, snapshots = filled(), Snapshots(tmp_path, "run")
+    for _ in range(4):
+        snapshots.write(table, table.state())
+    assert [file.stem for file in snapshots.files()] == [f"{3:020d}", f"{2:020d}"]
+
+
+class InsertsMeanwhile(ReplayTable):
+    """Inserts eight transitions after each read, as the event loop may while the thread writes."""
+
+    def read_rows(self, first, last):
+        rows = super().read_rows(first, last)
+        self.insert("meanwhile", self._next_id, transitions(self._next_id, 8))
+        return rows
+
+
+def test_inserts_during_a_snapshot_neither_tear_it_nor_leave_a_gap(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 4 * SCHEMA.row_bytes)
+    table = filled(32, capacity=32, prioritised=True)
+    state = table.state()
+    table.__class__ = InsertsMeanwhile
+    Snapshots(tmp_path, "run").write(table, state)
+    again = restored(tmp_path, prioritised=True)
+    assert numbers_in(again) == list(range(again.state().oldest, 32))
+    assert again.check_valid() == []
+    assert len(again) < 32
+
+
+def test_a_snapshot_of_another_run_or_layout_is_refused(tmp_path):
+    table = filled()
+    Snapshots(tmp_path, "run").write(table, table.state())
+    with pytest.raises(CheckpointError, match="another run or configuration"):
+        Snapshots(tmp_path, "other").restore(make_table())
+    foreign = TransitionSchema((SCHEMA.columns[0]._replace(shape=(5,)), *SCHEMA.columns[1:]), actions=3)
+    with pytest.raises(CheckpointError, match="another run or configuration"):
+        Snapshots(tmp_path, "run").restore(make_table(schema=foreign))
+
+
+def test_an_empty_directory_restores_nothing(tmp_path):
+    assert Snapshots(tmp_path, "run").restore(table := make_table()) == []
+    assert len(table) == 0
+
+
+def test_the_incarnation_grows_by_one_with_every_start(tmp_path):
+    snapshots = Snapshots(tmp_path, "run")
+    assert [snapshots.next_incarnation(first=7) for _ in range(3)] == [7, 8, 9]
+    (tmp_path / "incarnation").write_text("torn")
+    assert snapshots.next_incarnation(first=100) == 100
+
+
+def test_the_head_is_json_and_nothing_is_pickled(tmp_path):
+    table = filled(3)
+    Snapshots(tmp_path, "run").write(table, table.state())
+    kind, payload = next(segments.read_segments(Snapshots(tmp_path, "run").files()[0]))
+    assert kind == b"HEAD"
+    assert json.loads(payload)["next_id"] == 3

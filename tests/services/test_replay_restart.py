@@ -1,0 +1,173 @@
+import random
+import signal
+import threading
+import time
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from adql.config import RunSpecification, config_hash, specification_from
+from adql.types import TransitionBatch
+from adql.wire import routes
+from adql.wire.connection import Connection
+from adql.wire.replay_client import ReplayClient
+from tests.replay.tables import numbers_of, transitions
+from tests.services.replay_process import RunningReplay, running_replay, start_replay
+
+pytestmark = pytest.mark.system
+
+
+def specification(**replay) -> RunSpecification:
+    replay = {"capacity": 20_000, "min_size": 100, "samples_per_insert": None, "sampler": "prioritised", **replay}
+    signature = {"observation_shape": [4], "actions": 3}
+    return specification_from(
+        {"environment": {"signature": signature}, "algorithm": {"batch_size": 64}, "replay": replay}
+    )
+
+
+RUN = specification(snapshot_seconds=None)
+BUSY = specification(snapshot_seconds=0.02)
+
+
+def client_of(address: str, run: RunSpecification) -> ReplayClient:
+    given = {"signature": run.environment.signature, "session": "a", "config_hash": config_hash(run)}
+    return ReplayClient(
+        address, token=lambda: None, **given, clock=time.monotonic, sleep=time.sleep, rng=random.Random(1)
+    )
+
+
+def kill(running: RunningReplay) -> None:
+    running.process.send_signal(signal.SIGKILL)
+    running.process.wait(20)
+
+
+def snapshot(address: str) -> None:
+    with closing(Connection(address, token=lambda: None)) as connection:
+        connection.request("POST", routes.SNAPSHOT)
+
+
+def chunk(first: int) -> TransitionBatch:
+    return TransitionBatch(**transitions(first, 50))
+
+
+def draw(client: ReplayClient):
+    client.begin_sample(8, 64)
+    return client.finish_sample()
+
+
+def test_a_table_that_was_asked_to_end_comes_back_whole(tmp_path):
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        assert client.insert(chunk(0))
+        assert client.insert(chunk(50))
+        draw(client)
+        before = client.table()
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        after = client.table()
+        assert after["incarnation"] == before["incarnation"] + 1
+        for key in ("size", "inserts", "samples", "priority_mean"):
+            assert after[key] == before[key]
+
+
+def test_a_killed_table_restarts_from_its_last_snapshot_and_ignores_what_came_before(tmp_path):
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        assert all(client.insert(chunk(first)) for first in range(0, 200, 50))
+        old = draw(client)
+        snapshot(running.address)
+        assert client.insert(chunk(200))
+        kill(running)
+        with running_replay(tmp_path, RUN) as restarted:
+            assert client.table()["size"] == 200
+            client.update_priorities(old, [np.full(64, 1e9, np.float32)] * 8)
+            assert client.table()["priority_max"] == 1.0
+            assert all(number < 200 for sample in draw(client) for number in numbers_of(sample.transitions.columns()))
+            assert restarted.process.pid != running.process.pid
+
+
+def test_a_table_that_restarts_empty_is_waited_for_and_never_trained_on_below_min_size(tmp_path):
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        assert all(client.insert(chunk(first)) for first in range(0, 200, 50))
+        assert draw(client) is not None
+        kill(running)
+        with running_replay(tmp_path, RUN):
+            assert draw(client) is None
+            assert client.insert(chunk(0))
+            assert draw(client) is None
+            assert client.insert(chunk(50))
+            assert len(draw(client)) == 8
+
+
+class Inserter(threading.Thread):
+    """Inserts numbered transitions one chunk after the other until told to stop; outages are ridden out."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._client, self.stopping = client_of(address, BUSY), False
+        self.acknowledged = 0
+
+    def run(self) -> None:
+        with closing(self._client):
+            while not self.stopping:
+                if self._client.insert(chunk(self.acknowledged)):
+                    self.acknowledged += 50
+
+
+def test_kills_during_inserts_and_snapshots_tear_nothing_and_lose_nothing_older_than_the_last_snapshot(tmp_path):
+    """Ten kills at random moments while snapshots are written all the time (rows 14 and 15, I9 and I10)."""
+    rng = random.Random(5)
+    inserter = Inserter(f"unix:{tmp_path}/replay.sock")
+    inserter.start()
+    expected = 0
+    try:
+        for _ in range(10):
+            with running_replay(tmp_path, BUSY) as running, closing(client_of(running.address, BUSY)) as client:
+                assert client.table()["inserts"] >= expected
+                expected = max(acknowledged_and_in_a_snapshot(client, running.address), expected)
+                check_samples(client)
+                wait_for(lambda: rng.random() < 0.01)
+                kill(running)
+    finally:
+        inserter.stopping = True
+        inserter.join()
+    assert expected > 1_000
+
+
+def acknowledged_and_in_a_snapshot(client: ReplayClient, address: str) -> int:
+    inserts = client.table()["inserts"]
+    snapshot(address)
+    return int(inserts)
+
+
+def check_samples(client: ReplayClient) -> None:
+    deadline = time.monotonic() + 20
+    while (samples := draw(client)) is None:
+        assert time.monotonic() < deadline
+    for sample in samples:
+        numbers_of(sample.transitions.columns())
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_half_written_snapshot_on_the_volume_is_passed_over_and_logged(tmp_path):
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        assert all(client.insert(chunk(first)) for first in range(0, 200, 50))
+        snapshot(running.address)
+    newest = max((tmp_path / "volume").glob("*.snapshot"))
+    newest.write_bytes(newest.read_bytes()[:-40])
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        assert client.table()["size"] == 200
+    assert "is corrupt" in (tmp_path / "log").read_text()
+
+
+def test_a_volume_of_another_run_is_one_line_and_exit_code_2(tmp_path):
+    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+        assert client.insert(chunk(0))
+    other = specification(snapshot_seconds=None, min_size=50)
+    process = start_replay(tmp_path, other, f"unix:{tmp_path}/replay.sock")
+    assert process.wait(20) == 2
+    assert "another run or configuration" in (tmp_path / "log").read_text().splitlines()[-1]
