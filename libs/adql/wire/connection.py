@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -127,6 +128,12 @@ class Connection:
         if self._socket is not None:
             self._socket.close()
         self._socket, self._under_way, self._send_failure = None, None, None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def _broken(self, cause: Exception) -> AdqlError:
         self.close()

@@ -1,5 +1,6 @@
 """The FastAPI application that every service starts from: problems for answers, strict bodies, no pages for people."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.exceptions import HTTPException
 
 from adql.errors import AdqlError, MalformedBodyError
@@ -30,6 +31,16 @@ class StrictModel(BaseModel):
     """Base of every JSON body: closed, frozen, no coercion, no NaN and no infinity."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_unicode(cls, data: Any) -> Any:
+        """JSON escapes can smuggle in lone surrogates, which no answer could ever carry back."""
+        try:
+            json.dumps(data, ensure_ascii=False, default=str).encode()
+        except (UnicodeEncodeError, RecursionError):
+            raise ValueError("text that is not Unicode") from None
+        return data
 
 
 def application(title: str, *, tokens: Tokens | None, version: str = "0.1.0", describe: bool = False) -> FastAPI:

@@ -41,6 +41,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._oversized = False
         self._content_length = 0
         self._rearm()
 
@@ -58,7 +59,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._stage is _Stage.HEAD and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(431, f"headers of more than {MAX_HEAD_BYTES} bytes")
+            self._refuse_head()
         self._rearm()
 
     def on_message_begin(self) -> None:
@@ -71,6 +72,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parser callback."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
+            self._oversized = True
             raise _HeadTooLargeError
         self._content_length = next((int(v) for n, v in self.headers if n == b"content-length" and v.isdigit()), 0)
         self._stage = _Stage.BODY
@@ -84,7 +86,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What the parser refuses is answered as a problem."""
-        self._refuse(400, "this is not HTTP/1.1 as it is spoken here")
+        if self._oversized:
+            self._refuse_head()
+        else:
+            self._refuse(400, "this is not HTTP/1.1 as it is spoken here")
 
     def shutdown(self) -> None:
         """A request that is not here whole is given up: nothing of it was applied, and its sender will ask again."""
@@ -120,6 +125,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _on_timeout(self) -> None:
         self._refuse(408, "the request did not come whole in time")
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"headers of more than {MAX_HEAD_BYTES} bytes")
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answers unless another answer is under way, and closes the connection."""

@@ -1,0 +1,126 @@
+"""A small service made with the runtime, run as a process of its own: ``small_service.py LISTEN SIDE DIRECTORY``."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import Request, Response
+
+from adql.config import ServerSettings
+from adql.errors import FencedError, InputError, StaleUpdateError
+from adql.telemetry import logs
+from adql.types import ArraySpec
+from adql.wire import routes
+from adql.wire.codec import ANY, decode, encode
+from adql_services.runtime import (
+    BinaryResponse,
+    Health,
+    StrictModel,
+    Tokens,
+    WaitSeconds,
+    application,
+    read_body,
+    serve,
+)
+
+LIMIT = 8 * 2**20
+SPECS = [ArraySpec("parameters", (ANY,))]
+
+
+class Body(StrictModel):
+    """Something strict."""
+
+    x: float
+    n: int = 0
+    names: list[str] | None = None
+
+
+def service(settings: ServerSettings, size: int = 1000) -> Any:
+    """Returns the application with its routes."""
+    app = application("small", tokens=Tokens.of(settings), describe=True)
+    buffers = encode({"version": 1}, {"parameters": np.ones(size, np.float32)})
+    add_bulk_routes(app, buffers)
+    add_small_routes(app)
+    return app
+
+
+def add_bulk_routes(app: Any, buffers: Any) -> None:
+    """Pull and push."""
+
+    @app.get(routes.PARAMETERS, response_model=None)
+    async def pull(request: Request, wait: WaitSeconds = 0.0) -> Response:
+        if request.headers.get("if-none-match") != '"1"':
+            return BinaryResponse(buffers)
+        if wait:
+            await app.state.shutdown.wait_or_end(asyncio.sleep(3600), wait)
+        return Response(status_code=304)
+
+    @app.post(routes.UPDATES)
+    async def push(request: Request) -> dict[str, int]:
+        message = decode(await read_body(request, limit=LIMIT), SPECS)
+        return {"sum": int(message.arrays["parameters"].sum())}
+
+
+def add_small_routes(app: Any) -> None:
+    """JSON, and what goes wrong."""
+
+    @app.post("/v1/json")
+    async def take(body: Body) -> dict[str, float]:
+        return {"x": body.x}
+
+    @app.get("/v1/stale")
+    async def stale() -> None:
+        raise StaleUpdateError("based on version 12, current 40, at most 16 behind; pull", last_sequence=7)
+
+    @app.get("/v1/bug")
+    async def bug() -> None:
+        raise ZeroDivisionError("the secret inside")
+
+    @app.get("/v1/fence")
+    async def fence() -> dict[str, str]:
+        app.state.shutdown.begin(FencedError("a newer epoch owns the store"))
+        return {"status": "ending"}
+
+    @app.get("/v1/slow")
+    async def slow() -> dict[str, str]:
+        await asyncio.sleep(0.7)
+        return {"status": "done"}
+
+    @app.get("/v1/stuck")
+    async def stuck() -> None:
+        await asyncio.sleep(3600)
+
+
+async def refuse_to_start() -> None:
+    """A start that a person has to mend."""
+    raise InputError("the volume knows this run; run adql restore")
+
+
+async def hang() -> None:
+    """A start that takes for ever."""
+    await asyncio.sleep(3600)
+
+
+def main(listen: str, side: str, directory: str, start: str = "") -> int:
+    """Runs the service until it is told to stop; leaves a file behind when ``stopping`` ran."""
+    token = Path(directory) / "token"
+    logs.configure("text", "small")
+    settings = ServerSettings(
+        listen=listen,
+        side=side,
+        directory=Path(directory),
+        auth=token.exists(),
+        token_file=token if token.exists() else None,
+    )
+
+    async def stopping() -> None:
+        (Path(directory) / "stopped").touch()
+
+    started = {"refuse": refuse_to_start, "hang": hang}.get(start, lambda: asyncio.sleep(0))
+    return serve(service(settings, 1_750_000), settings, health=Health(), started=started, stopping=stopping)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
