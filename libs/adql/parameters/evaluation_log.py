@@ -11,7 +11,18 @@ from adql.parameters.files import append_line, write_atomically
 from adql.parameters.run_record import Result, RunRecord, find_task
 
 TASK_COLUMNS = ("identifier", "purpose", "epoch", "number", "learner_steps", "environment_steps", "episodes", "seed")
-RESULT_COLUMNS = ("mean", "deviation", "lowest", "highest", "mean_length", "success_rate", "seconds")
+RESULT_COLUMNS = (
+    "mean",
+    "median",
+    "interquartile_mean",
+    "total",
+    "deviation",
+    "lowest",
+    "highest",
+    "mean_length",
+    "success_rate",
+    "seconds",
+)
 
 
 class EvaluationLog:

@@ -58,6 +58,11 @@ class Result(msgspec.Struct, frozen=True):
 
     task: Task
     mean: float
+    median: float
+    interquartile_mean: float
+    """Of the middle half: a quarter of the episodes, rounded down, is cut at each end (2108.13264)."""
+    total: float
+    """Cumulative reward: the sum over all episodes."""
     deviation: float
     lowest: float
     highest: float
@@ -151,6 +156,9 @@ def result_of(task: Task, episodes: Episodes) -> Result:
     return Result(
         task,
         mean=float(np.mean(returns)),
+        median=float(np.median(returns)),
+        interquartile_mean=_interquartile_mean(returns),
+        total=float(np.sum(returns)),
         deviation=float(np.std(returns)),
         lowest=min(returns),
         highest=max(returns),
@@ -158,6 +166,11 @@ def result_of(task: Task, episodes: Episodes) -> Result:
         success_rate=float(np.mean(episodes.successes)) if episodes.successes else None,
         seconds=episodes.seconds,
     )
+
+
+def _interquartile_mean(values: tuple[float, ...]) -> float:
+    cut = len(values) // 4
+    return float(np.mean(np.sort(values)[cut : len(values) - cut]))
 
 
 def reported(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:

@@ -19,19 +19,10 @@ from adql.parameters.evaluation_log import EvaluationLog
 from adql.parameters.files import read_tensors, remove_leftovers, write_atomically, write_tensors
 from adql.parameters.run_record import Task
 from adql.parameters.state import Mark, RunIdentity, State
+from adql.parameters.watermark import VolumeRecord, Watermark
 from adql.types import Float32Array, Manifest, Version
 
 BEST, LAST = "policy-best.safetensors", "policy-last.safetensors"
-
-
-class VolumeRecord(msgspec.Struct, frozen=True):
-    """The run and the newest announced commit."""
-
-    name: str
-    run_id: str
-    epoch: int
-    version: int
-    commit: int
 
 
 class Volume:
@@ -46,6 +37,7 @@ class Volume:
         for place in (directory, kept):
             remove_leftovers(place)
         self._directory, self._kept, self._manifest = directory, kept, manifest
+        self._watermark = Watermark(directory / "watermark")
         self.checkpoints = Checkpoints(directory / "checkpoints")
         self.log = EvaluationLog(directory / "evaluations.csv")
 
@@ -55,18 +47,11 @@ class Volume:
         Raises:
             CheckpointError: the record is damaged.
         """
-        path = self._directory / "run.json"
-        if not path.exists():
-            return None
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=VolumeRecord)
-        except msgspec.MsgspecError as error:
-            raise CheckpointError(f"{path} is damaged: {error}; restore with `adql restore`") from None
+        return self._watermark.read()
 
     def remember(self, identity: RunIdentity, mark: Mark) -> None:
         """Records a commit before it is announced as durable."""
-        record = VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit)
-        write_atomically(self._directory / "run.json", msgspec.json.encode(record))
+        self._watermark.write(VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit))
 
     def keep_for_evaluation(self, task: Task, state: State) -> None:
         """Keeps a committed version until its evaluation is reported."""
@@ -146,8 +131,7 @@ def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> 
         raise StoreLostError(f"the store does not know run {run!r}, this volume has its version {known}; {_WAY_OUT}")
     if stored.record.identity.run_id != record.run_id:
         raise StoreLostError(f"the store holds another run named {run!r} than this volume; {_WAY_OUT}")
-    held = (stored.mark.epoch, stored.mark.number, stored.mark.commit)
-    if held < (record.epoch, record.version, record.commit):
+    if stored.mark[:3] < record.order:
         raise StoreLostError(
             f"the store holds version {stored.mark.version} of run {run!r}, older than {known}; {_WAY_OUT}"
         )
