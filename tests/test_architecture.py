@@ -40,9 +40,10 @@ HOMES = {
     "fastapi": {"adql_services"},
     "uvicorn": {"adql_services.runtime"},
     "yaml": {"adql.config"},
-    "os.environ": {"adql.config.loading"},
+    "os.environ": {"adql.config.loading", "adql_services.cli"},  # the latter sets the number of BLAS threads
     "pickle": set(),
     "kubernetes": set(),
+    "psutil": {"adql_services.local"},
 }
 """Third-party module → the only rooms that may import it."""
 

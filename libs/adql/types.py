@@ -151,3 +151,40 @@ class Update:
     """Local gradient steps in this update, k ≥ 1."""
     environment_steps: int
     """Monotone counter of the whole session, not a difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What every answer of the parameter server says about the run."""
+
+    run_id: str
+    version: Version
+    """The newest applied one."""
+    durable: Version
+    """The watermark: updates up to it are acknowledged."""
+    clocks: Clocks
+    status: str
+    """waiting, running, confirming, reached, budget or failed."""
+    learners: int
+    """Live sessions that push."""
+
+    @property
+    def is_over(self) -> bool:
+        """True when nothing more is to be learned."""
+        return self.status in ("reached", "budget", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class PushAnswer:
+    """How an update ended, and the server's parameters after it."""
+
+    outcome: str
+    """applied or duplicate; else stale or invalid, and then the local parameters give way to ``parameters``."""
+    parameters: Parameters
+    staleness: int | None = None
+    """Versions applied between the update's base and its own application; None unless applied."""
+
+    @property
+    def joined(self) -> bool:
+        """True when the update is in ``parameters``."""
+        return self.outcome in ("applied", "duplicate")

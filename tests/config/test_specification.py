@@ -11,7 +11,7 @@ from adql.config import (
     config_hash,
     load_settings,
     load_specification,
-    write_yaml,
+    to_yaml,
 )
 from adql.errors import ConfigError
 
@@ -110,7 +110,7 @@ def test_hash_changes_with_identity_keys_alone():
 
 def test_written_specification_reads_back_equal(tmp_path: Path):
     specification = load("environment.id=FrozenLake-v1", "network.kind=tabular", "run.name=lake")
-    write_yaml(specification, tmp_path / "run.yaml")
+    (tmp_path / "run.yaml").write_text(to_yaml(specification))
     assert load(file=tmp_path / "run.yaml") == specification
 
 

@@ -1,6 +1,6 @@
 """Evaluation: greedy episodes on reserved seeds, exactly one an environment copy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +25,17 @@ class EpisodeResults:
 
 
 def play_episodes(
-    settings: EnvironmentSettings, network: QFunction, vector: Array, episodes: int, seed: int
+    settings: EnvironmentSettings,
+    network: QFunction,
+    vector: Array,
+    episodes: int,
+    seed: int,
+    after_step: Callable[[], None] = lambda: None,
 ) -> EpisodeResults:
-    """Plays ``episodes`` greedy episodes with seeds ``seed``, ``seed + 1``, … under the parameters ``vector``."""
+    """Plays ``episodes`` greedy episodes with seeds ``seed``, ``seed + 1``, … under the parameters ``vector``.
+
+    ``after_step`` is called once all copies were stepped, so that a service can say that it lives.
+    """
     environments = [make_environment(settings) for _ in range(episodes)]
     try:
         plays = [_Play(environment, seed + i) for i, environment in enumerate(environments)]
@@ -36,6 +44,7 @@ def play_episodes(
             actions = network.q_values(vector, observations).argmax(axis=1)
             for play, action in zip(active, actions, strict=True):
                 play.step(int(action))
+            after_step()
     finally:
         for environment in environments:
             environment.close()

@@ -1,7 +1,7 @@
 """The run specification and the services' settings; the only reader of ADQL_* variables."""
 
 from adql.config.identity import config_hash
-from adql.config.loading import child_environment, load_settings, load_specification, specification_from, write_yaml
+from adql.config.loading import child_environment, load_settings, load_specification, specification_from, to_yaml
 from adql.config.settings import (
     EvaluatorSettings,
     LearnerSettings,
@@ -57,5 +57,5 @@ __all__ = [
     "load_settings",
     "load_specification",
     "specification_from",
-    "write_yaml",
+    "to_yaml",
 ]

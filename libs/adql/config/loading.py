@@ -77,10 +77,11 @@ def read_yaml(file: Path) -> Tree:
     return tree
 
 
-def write_yaml(specification: RunSpecification, file: Path) -> None:
-    """Writes the whole specification, defaults included, so that ``file`` reads back to an equal one."""
+def to_yaml(specification: RunSpecification) -> str:
+    """Returns the whole specification, defaults included, in a form that reads back to an equal one."""
     tree = specification.model_dump(mode="json")
-    file.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def child_environment(settings: Section, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,0 +1,124 @@
+"""The actor-learner: acts a chunk, then learns as much as the samples-per-insert law lets it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adql.agent.activity import Stopwatch
+from adql.agent.experience import Experience
+from adql.agent.learner import DqnLearner, StepResult
+from adql.agent.sources import ParameterSource, ReplaySource, importance_weights
+from adql.agent.synchroniser import Synchroniser
+from adql.config import RunSpecification
+from adql.types import ReplaySample
+
+WAIT_SECONDS = 1.0
+"""How long one request may wait in a server; short, so that a signal is soon heard."""
+
+
+@dataclass(slots=True)
+class LearningRecord:
+    """What the newest batch and all of them said."""
+
+    learner_steps: int = 0
+    newest: StepResult | None = None
+
+
+class ActorLearner:
+    """One learner of both roles, assembled from collaborators that may be local or remote.
+
+    It keeps its own account of the law: inserting n transitions earns n·samples_per_insert samples, and a refusal of
+    one verb sends it to the other. The table's limiter stands above all learners.
+    """
+
+    def __init__(
+        self,
+        specification: RunSpecification,
+        experience: Experience,
+        learner: DqnLearner,
+        synchroniser: Synchroniser,
+        parameters: ParameterSource,
+        replay: ReplaySource,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self._settings, self._batch_size = specification.replay, specification.algorithm.batch_size
+        self._gradient_rule = specification.update.rule == "gradient"
+        self._importance_exponent = self._settings.importance_exponent.build()
+        self._experience, self._learner, self._synchroniser = experience, learner, synchroniser
+        self._parameters, self._replay, self._stopwatch = parameters, replay, stopwatch
+        self._request_size = self._settings.batches_per_request * self._batch_size
+        self._earned = 0.0
+        self._sample_under_way = False
+        self.record = LearningRecord()
+
+    def turn(self) -> None:
+        """Acts one chunk and learns what it earned; waits in a server when both verbs are refused."""
+        self._experience.gather(self._learner.vector, self._parameters.state.clocks.environment_steps)
+        inserted = self._experience.offer()
+        self._earned += self._earnings(inserted)
+        refused = inserted == 0
+        while refused or self._earned >= self._request_size:
+            samples = self._next_samples()
+            if samples is None:
+                self._earned = 0.0
+                break
+            refused = False
+            self._learn_from(samples)
+        if refused:
+            self._wait_to_insert()
+
+    def close(self) -> None:
+        """Takes every answer under way, so that nothing sent stays unknown."""
+        if self._sample_under_way:
+            self._finish_sample()
+        self._synchroniser.settle()
+
+    def _earnings(self, inserted: int) -> float:
+        ratio = self._settings.samples_per_insert
+        return float(self._request_size) if ratio is None and inserted else inserted * (ratio or 0.0)
+
+    def _next_samples(self) -> list[ReplaySample] | None:
+        with self._stopwatch.on("sample"):
+            samples = self._finish_sample() if self._sample_under_way else None
+            if samples is None:  # nothing was asked for, or it was refused before the newest insert
+                self._begin_sample()
+                samples = self._finish_sample()
+            if samples is not None and self._settings.prefetch:
+                self._begin_sample()
+        self._earned -= self._request_size if samples is not None else 0
+        return samples
+
+    def _begin_sample(self) -> None:
+        self._replay.begin_sample(self._settings.batches_per_request, self._batch_size)
+        self._sample_under_way = True
+
+    def _finish_sample(self) -> list[ReplaySample] | None:
+        self._sample_under_way = False
+        return self._replay.finish_sample()
+
+    def _learn_from(self, samples: list[ReplaySample]) -> None:
+        td_errors = [self._learn(sample) for sample in samples]
+        if self._settings.sampler == "prioritised":
+            with self._stopwatch.on("sample"):
+                self._replay.update_priorities(samples, td_errors)
+
+    def _learn(self, sample: ReplaySample) -> np.ndarray:
+        clock = self._synchroniser.learner_clock
+        weights = None
+        if self._settings.sampler == "prioritised":
+            weights = importance_weights(sample, self._importance_exponent(clock))
+        if self._gradient_rule:
+            with self._stopwatch.on("gradient"):
+                gradient, result = self._learner.gradient(sample.transitions, weights)
+            self._synchroniser.push(gradient, self._experience.environment_steps)
+        else:
+            with self._stopwatch.on("gradient"):
+                result = self._learner.step(sample.transitions, weights, clock)
+            self._synchroniser.after_step(self._experience.environment_steps)
+        self.record = LearningRecord(self.record.learner_steps + 1, result)
+        return result.td_errors
+
+    def _wait_to_insert(self) -> None:
+        """Neither verb is allowed: waits in the table for room, and tells the server that this learner lives."""
+        self._parameters.progress(self._experience.environment_steps)
+        self._earned += self._earnings(self._experience.offer(WAIT_SECONDS))

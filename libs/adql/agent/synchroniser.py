@@ -1,0 +1,105 @@
+"""Keeps a learner's parameters and target network in step with the parameter server."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adql.agent import merging
+from adql.agent.activity import Stopwatch
+from adql.agent.learner import DqnLearner
+from adql.agent.sources import ParameterSource
+from adql.config import UpdateSettings
+from adql.types import Array, Float32Array, Parameters, PushAnswer, Version
+
+
+@dataclass(slots=True)
+class _Push:
+    """The update under way."""
+
+    vector: Float32Array
+    local_norm: float
+
+
+class Synchroniser:
+    """Pushes every k local steps and merges each answer; at most one push is under way."""
+
+    def __init__(
+        self,
+        learner: DqnLearner,
+        source: ParameterSource,
+        update: UpdateSettings,
+        start: Parameters,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self._learner, self._source, self._update, self._stopwatch = learner, source, update, stopwatch
+        self._rule = merging.make_merge(update)
+        self._base = start
+        self._under_way: _Push | None = None
+        self._target_epoch, self._target_clock = start.version.epoch, source.state.clocks.learner_steps
+        self._local_steps = 0
+        self.outcomes: dict[str, int] = {}
+        """Answers so far by outcome."""
+        self.divergence = 0.0
+        """‖θ_i − θ‖/‖θ‖ at the last answered push."""
+
+    @property
+    def based_on(self) -> Version:
+        """The server's version that was merged last."""
+        return self._base.version
+
+    @property
+    def learner_clock(self) -> int:
+        """Learner steps of the run: as last told, plus the local ones since."""
+        return self._source.state.clocks.learner_steps + self._local_steps
+
+    def after_step(self, environment_steps: int) -> None:
+        """Counts one local step, and pushes what changed when k of them are done."""
+        self._local_steps += 1
+        if self._local_steps >= self._update.steps_per_push:
+            self.push(self._learner.vector, environment_steps)
+
+    def push(self, local: Array, environment_steps: int) -> None:
+        """Takes the answer under way, then sends what ``local`` (parameters, or a gradient under ``gradient``) says."""
+        self.settle()
+        with self._stopwatch.on("push"):
+            sent = self._rule.outgoing(local, self._base.vector, self._source.state.learners)
+            self._under_way = _Push(sent, self._distance_to_base())
+            steps, self._local_steps = max(1, self._local_steps), 0
+            self._source.begin_push(sent, self._base.version, steps, environment_steps)
+        if self._update.rule == "gradient" or not self._update.overlap:
+            self.settle()
+
+    def settle(self) -> None:
+        """Waits for the answer to the push under way, if there is one, and merges it."""
+        if self._under_way is None:
+            return
+        with self._stopwatch.on("push"):
+            sent, self._under_way = self._under_way, None
+            self._take(sent, self._source.finish_push())
+
+    def refresh(self, parameters: Parameters) -> None:
+        """Starts over from pulled ``parameters``; what was learned since the last push is given up."""
+        merging.restart(self._learner.vector, parameters.vector)
+        self._rebase(parameters)
+
+    def _take(self, sent: _Push, answer: PushAnswer) -> None:
+        self.outcomes[answer.outcome] = self.outcomes.get(answer.outcome, 0) + 1
+        self.divergence = sent.local_norm
+        if answer.joined:
+            self._rule.merge(self._learner.vector, self._base.vector, sent.vector, answer.parameters.vector)
+            self._rebase(answer.parameters)
+        else:
+            self.refresh(answer.parameters)
+
+    def _rebase(self, parameters: Parameters) -> None:
+        self._base = parameters
+        clock = self._source.state.clocks.learner_steps
+        if parameters.version.epoch != self._target_epoch:
+            self._target_epoch, self._target_clock = parameters.version.epoch, clock
+        self._learner.advance_target(self._target_clock, clock, parameters.vector)
+        self._target_clock = max(self._target_clock, clock)
+
+    def _distance_to_base(self) -> float:
+        base = self._base.vector
+        norm = float(np.linalg.norm(base))
+        return float(np.linalg.norm(self._learner.vector - base)) / norm if norm else 0.0

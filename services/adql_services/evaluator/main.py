@@ -1,0 +1,54 @@
+"""Wires the evaluator: asks for a version, plays its episodes, reports, until it is asked to end."""
+
+import random
+import time
+
+from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
+
+from adql.agent.evaluation import play_episodes, successes_by_goal
+from adql.agent.networks import make_network
+from adql.config import EvaluatorSettings, RunSpecification
+from adql.telemetry import metrics
+from adql.telemetry.logs import get_logger
+from adql_services.runtime.worker import Worker, client_token, run_worker
+
+WAIT_SECONDS = 4.0
+"""Long poll for the next version; shorter than the grace of a signal."""
+
+
+def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
+    """Evaluates until asked to end; ``specification`` has its signature. Returns the exit code."""
+    return run_worker("evaluator", settings, settings.side, lambda worker: _work(specification, settings, worker))
+
+
+def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
+    assert specification.environment.signature is not None, "the command line resolves the environment"
+    network = make_network(specification.network, specification.environment.signature)
+    client = EvaluationClient(
+        settings.parameter_server_url,
+        token=client_token(settings),
+        size=network.manifest.size,
+        clock=time.monotonic,
+        sleep=worker.sleep,
+        rng=random.Random(),
+    )
+    worker.ready()
+    while not worker.stopping:
+        worker.beat()
+        task = client.next(WAIT_SECONDS)
+        if task is None:
+            continue
+        start = time.monotonic()
+        results = play_episodes(
+            specification.environment, network, task.parameters.vector, task.episodes, task.seed, worker.beat
+        )
+        seconds = time.monotonic() - start
+        successes = successes_by_goal(results, specification.goal)
+        client.report(EvaluationResult(task.id, results.returns, results.lengths, successes, seconds))
+        _publish(task, results.returns)
+
+
+def _publish(task: EvaluationTask, returns: tuple[float, ...]) -> None:
+    mean = sum(returns) / len(returns)
+    metrics.EPISODE_RETURN.labels("greedy").set(mean)
+    get_logger().info("evaluated", version=str(task.parameters.version), purpose=task.purpose, mean_return=mean)

@@ -1,0 +1,1 @@
+"""The learner: one process that acts and learns."""

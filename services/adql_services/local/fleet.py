@@ -1,0 +1,82 @@
+"""Which processes a local run has, and with what settings each is started."""
+
+import sys
+
+from adql.config import (
+    EvaluatorSettings,
+    LearnerSettings,
+    ParameterServerSettings,
+    ReplayServerSettings,
+    RunSpecification,
+    ServiceSettings,
+    child_environment,
+)
+from adql_services.local.addresses import Rendezvous
+from adql_services.local.processes import Child
+from adql_services.local.run_directory import RunDirectory
+
+PARAMETER_SERVER, REPLAY, EVALUATOR = "parameter-server", "replay", "evaluator"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Fleet:
+    """Makes the children of one run."""
+
+    def __init__(
+        self, specification: RunSpecification, directory: RunDirectory, rendezvous: Rendezvous, redis_url: str
+    ) -> None:
+        self._specification, self._directory, self._rendezvous = specification, directory, rendezvous
+        self._redis_url = redis_url
+
+    def children(self) -> list[Child]:
+        """Returns all of them, in the order of starting: those that are asked first."""
+        learners = [self.learner(number) for number in range(self._specification.training.learners)]
+        return [self._parameter_server(), self._replay(), *learners, self._evaluator()]
+
+    def learner(self, number: int) -> Child:
+        """Returns learner ``number`` (0, 1, …)."""
+        name = f"learner-{number}"
+        settings = LearnerSettings(
+            token_file=self._rendezvous.token_file,
+            exit_with_parent=True,
+            side=self._rendezvous.socket(f"{name}-side"),
+            parameter_server_url=self._rendezvous.socket(PARAMETER_SERVER),
+            replay_url=self._rendezvous.socket(REPLAY),
+            episodes_file=self._directory.episodes,
+        )
+        return self._child(name, "learner", settings)
+
+    def _parameter_server(self) -> Child:
+        settings = ParameterServerSettings(
+            token_file=self._rendezvous.token_file,
+            exit_with_parent=True,
+            listen=self._rendezvous.socket(PARAMETER_SERVER),
+            side=self._rendezvous.socket(f"{PARAMETER_SERVER}-side"),
+            directory=self._directory.path,
+            redis_url=self._redis_url,
+        )
+        return self._child(PARAMETER_SERVER, PARAMETER_SERVER, settings)
+
+    def _replay(self) -> Child:
+        settings = ReplayServerSettings(
+            token_file=self._rendezvous.token_file,
+            exit_with_parent=True,
+            listen=self._rendezvous.socket(REPLAY),
+            side=self._rendezvous.socket(f"{REPLAY}-side"),
+            directory=self._directory.replay,
+        )
+        return self._child(REPLAY, REPLAY, settings)
+
+    def _evaluator(self) -> Child:
+        settings = EvaluatorSettings(
+            token_file=self._rendezvous.token_file,
+            exit_with_parent=True,
+            side=self._rendezvous.socket(f"{EVALUATOR}-side"),
+            parameter_server_url=self._rendezvous.socket(PARAMETER_SERVER),
+        )
+        return self._child(EVALUATOR, EVALUATOR, settings)
+
+    def _child(self, name: str, service: str, settings: ServiceSettings) -> Child:
+        command = [sys.executable, "-m", "adql_services.cli", service, str(self._directory.specification)]
+        log = self._directory.logs / f"{name}.log"
+        return Child(name, command, child_environment(settings) | ONE_THREAD, log)

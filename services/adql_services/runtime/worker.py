@@ -1,0 +1,84 @@
+"""Runs a synchronous service (learner, evaluator) until it is done or asked to end."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from adql.config import ServiceSettings
+from adql.errors import AdqlError, InputError
+from adql.telemetry import logs
+from adql_services.runtime.parent import exit_with_parent
+from adql_services.runtime.side_port import Health, SidePort
+from adql_services.runtime.tokens import Tokens
+
+GRACE_SECONDS = 5
+"""After a signal: this long to come back from what is under way by itself, then it is interrupted."""
+
+
+class Stopped(Exception):  # noqa: N818  no error: the way out of whatever was under way
+    """The service was asked to end."""
+
+
+class Worker:
+    """What a synchronous service needs of its process: a heartbeat, a sleep that ends early, and the wish to stop."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self.stopping = False
+
+    def beat(self) -> None:
+        """Says that the service makes progress; waiting for another service counts."""
+        self._health.beat()
+
+    def ready(self) -> None:
+        """Says that the service does its work."""
+        self._health.ready = True
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; raises Stopped when the service was asked to end meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not self.stopping and (left := deadline - time.monotonic()) > 0:
+            self.beat()
+            time.sleep(min(left, 0.2))
+        if self.stopping:
+            raise Stopped
+
+    def _ask_to_stop(self, signal_number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+        signal.alarm(GRACE_SECONDS)
+
+    def _interrupt(self, signal_number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    def listen_to_signals(self) -> None:
+        """SIGTERM and SIGINT ask to stop; what does not come back in time is interrupted."""
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        signal.signal(signal.SIGINT, self._ask_to_stop)
+        signal.signal(signal.SIGALRM, self._interrupt)
+
+
+def client_token(settings: ServiceSettings) -> Callable[[], str | None]:
+    """Returns what gives a client its token at every request, read anew when the file changes."""
+    tokens = Tokens.of(settings)
+    return tokens.current if tokens else lambda: None
+
+
+def run_worker(service: str, settings: ServiceSettings, side: str, body: Callable[[Worker], None]) -> int:
+    """Runs ``body`` with a side port beside it; returns the exit code: 0, 1 for a failed run, 2 for bad input."""
+    logs.configure(settings.log_format, service)
+    if settings.exit_with_parent:
+        exit_with_parent()
+    health = Health()
+    worker = Worker(health)
+    worker.listen_to_signals()
+    try:
+        with SidePort(side, health):
+            body(worker)
+    except Stopped:
+        return 0
+    except AdqlError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the one line that a person reads
+        return 2 if isinstance(error, InputError) else 1
+    return 0

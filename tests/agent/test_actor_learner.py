@@ -1,0 +1,90 @@
+"""The actor-learner, with the real table and the real server in one thread."""
+
+import numpy as np
+import pytest
+
+from adql.types import TransitionBatch
+from tests.agent import environment_doubles  # noqa: F401  registers the doubles
+from tests.agent.in_process import Run, assemble, specification
+
+SMALL = ("network.hidden=[16]", "algorithm.batch_size=8", "replay.min_size=100", "replay.samples_per_insert=4")
+
+
+def run_of(learners: int, *assignments: str) -> Run:
+    return assemble(specification(*SMALL, *assignments), learners)
+
+
+def test_two_learners_share_the_updates_and_the_law():
+    run = run_of(2)
+    run.until(2_000)
+    applied = [synchroniser.outcomes["applied"] for synchroniser in run.synchronisers]
+    assert min(applied) >= 0.45 * sum(applied)
+    statistics = run.table.statistics()
+    assert abs(statistics.error) <= statistics.bound
+    assert statistics.samples / (statistics.inserts - 100) == pytest.approx(4, rel=0.2)
+
+
+def test_staleness_of_two_learners_is_about_one():
+    run = run_of(2)
+    run.until(2_000)
+    staleness = run.sources[0].staleness[10:]
+    assert 0.5 <= np.mean(staleness) <= 2.5
+
+
+def test_nothing_is_learned_before_min_size():
+    run = run_of(1, "replay.min_size=1000")
+    while len(run.table) < 900:
+        run.loops[0].turn()
+    assert run.server.version.number == 0
+
+
+@pytest.mark.parametrize("rule", ["average", "elastic", "delta", "gradient"])
+def test_every_rule_counts_each_learner_step_once(rule: str):
+    run = run_of(2, f"update.rule={rule}")
+    run.until(500)
+    for loop in run.loops:
+        loop.close()
+    pushed = sum(s.outcomes["applied"] for s in run.synchronisers) * run.specification.update.steps_per_push
+    assert run.server.clocks.learner_steps == pushed
+
+
+def test_prioritised_replay_gets_the_td_errors_back():
+    run = run_of(1, "replay.sampler=prioritised")
+    run.until(200)
+    drawn = run.table.sample("probe", 1, 64)
+    assert len(np.unique(drawn.probabilities)) > 10
+
+
+class RefusingReplay:
+    """Refuses both verbs until ``room`` is set; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.room = False
+
+    def insert(self, batch: TransitionBatch, wait_seconds: float = 0.0) -> bool:
+        self.asked.append("wait" if wait_seconds else "insert")
+        return self.room
+
+    def begin_sample(self, batches: int, batch_size: int, wait_seconds: float = 0.0) -> None:
+        self.asked.append("sample")
+
+    def finish_sample(self) -> None:
+        return None
+
+
+def test_refused_by_both_verbs_it_waits_in_the_table_and_holds_one_chunk():
+    run = run_of(1)
+    loop, replay = run.loops[0], RefusingReplay()
+    loop._replay = loop._experience._replay = replay
+    for _ in range(3):
+        loop.turn()
+    assert replay.asked == ["insert", "sample", "wait"] * 3
+    assert loop._experience.environment_steps < 100
+
+
+def test_equal_seeds_give_equal_runs():
+    first, second = (run_of(2) for _ in range(2))
+    for run in (first, second):
+        run.until(300)
+    assert np.array_equal(first.server.parameters.vector, second.server.parameters.vector)

@@ -1,0 +1,144 @@
+"""The synchroniser: what is pushed when, how answers are merged, and how the target network follows the run's clock."""
+
+import numpy as np
+import pytest
+
+from adql.agent.activity import Stopwatch
+from adql.agent.learner import DqnLearner
+from adql.agent.networks import make_network
+from adql.agent.synchroniser import Synchroniser
+from adql.config import NetworkSettings, RunSpecification, SignatureSettings
+from adql.types import Clocks, Parameters, PushAnswer, RunState, Version
+from tests.agent.in_process import specification
+
+SIGNATURE = SignatureSettings(observations=2, observation_dtype="int64", actions=2)
+SIZE = 4
+
+
+class ScriptedServer:
+    """A ParameterSource whose answers the test writes; remembers what was pushed."""
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[np.ndarray, Version, int, int]] = []
+        self.answers: list[PushAnswer] = []
+        self.clock = 0
+        self.unanswered = 0
+
+    @property
+    def state(self) -> RunState:
+        return RunState("run", Version(1, 0), Version(1, 0), Clocks(0, self.clock), "running", 2)
+
+    def begin_push(self, vector, based_on, learner_steps, environment_steps) -> None:
+        self.pushed.append((vector.copy(), based_on, learner_steps, environment_steps))
+        self.unanswered += 1
+
+    def finish_push(self) -> PushAnswer:
+        self.unanswered -= 1
+        return self.answers.pop(0)
+
+
+def parameters(number: int, value: float, epoch: int = 1) -> Parameters:
+    return Parameters(Version(epoch, number), np.full(SIZE, value, np.float32))
+
+
+def learner_under(spec: RunSpecification) -> tuple[DqnLearner, ScriptedServer, Synchroniser]:
+    network = make_network(NetworkSettings(kind="tabular"), SIGNATURE)
+    start = parameters(0, 1.0)
+    learner, server = DqnLearner(network, spec.algorithm, start.vector), ScriptedServer()
+    return learner, server, Synchroniser(learner, server, spec.update, start, Stopwatch(lambda: 0.0))
+
+
+def steps(learner: DqnLearner, synchroniser: Synchroniser, count: int, change: float = 1.0) -> None:
+    """Takes ``count`` local steps that add ``change`` to every parameter."""
+    for _ in range(count):
+        learner.vector += np.float32(change)
+        synchroniser.after_step(environment_steps=10)
+
+
+def test_pushes_every_k_steps_and_goes_on_before_the_answer():
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    steps(learner, synchroniser, 5)
+    assert [(push[0].tolist(), push[1:]) for push in server.pushed] == [([4.0] * SIZE, (Version(1, 0), 3, 10))]
+    assert server.unanswered == 1
+
+
+def test_average_keeps_the_steps_since_the_push_on_top_of_the_answer():
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    server.answers = [PushAnswer("applied", parameters(1, 10.0))]
+    steps(learner, synchroniser, 5)
+    synchroniser.settle()
+    assert learner.vector.tolist() == [12.0] * SIZE
+    assert synchroniser.based_on == Version(1, 1)
+
+
+def test_without_overlap_the_answer_is_taken_at_once():
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3", "update.overlap=false"))
+    server.answers = [PushAnswer("applied", parameters(1, 10.0))]
+    steps(learner, synchroniser, 3)
+    assert (server.unanswered, learner.vector.tolist()) == (0, [10.0] * SIZE)
+
+
+def test_elastic_moves_both_sides_by_the_same_difference():
+    spec = specification("update.rule=elastic", "update.sync_every=2", "update.elastic_alpha=0.25")
+    learner, server, synchroniser = learner_under(spec)
+    server.answers = [PushAnswer("applied", parameters(1, 1.5))]
+    steps(learner, synchroniser, 2)
+    synchroniser.settle()
+    assert server.pushed[0][0].tolist() == [0.5] * SIZE
+    assert learner.vector.tolist() == [2.5] * SIZE
+
+
+def test_delta_sends_what_changed_since_its_base():
+    learner, server, synchroniser = learner_under(specification("update.rule=delta", "update.sync_every=2"))
+    server.answers = [PushAnswer("applied", parameters(1, 5.0)), PushAnswer("applied", parameters(2, 7.0))]
+    steps(learner, synchroniser, 4)
+    assert [push[0].tolist() for push in server.pushed] == [[2.0] * SIZE, [2.0] * SIZE]
+    assert [push[1] for push in server.pushed] == [Version(1, 0), Version(1, 1)]
+
+
+def test_gradient_is_pushed_each_step_and_the_answer_replaces_the_parameters():
+    learner, server, synchroniser = learner_under(specification("update.rule=gradient"))
+    server.answers = [PushAnswer("applied", parameters(1, -3.0))]
+    synchroniser.push(np.full(SIZE, 0.5, np.float32), environment_steps=7)
+    assert (server.unanswered, server.pushed[0][2:], learner.vector.tolist()) == (0, (1, 7), [-3.0] * SIZE)
+
+
+@pytest.mark.parametrize("outcome", ["stale", "invalid"])
+def test_refused_update_gives_way_to_the_pulled_parameters(outcome: str):
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    server.answers = [PushAnswer(outcome, parameters(9, 10.0))]
+    steps(learner, synchroniser, 5)
+    synchroniser.settle()
+    assert learner.vector.tolist() == [10.0] * SIZE
+    assert (synchroniser.based_on, synchroniser.outcomes) == (Version(1, 9), {outcome: 1})
+
+
+def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_crosses_a_multiple():
+    spec = specification("update.sync_every=1", "algorithm.target.period_learner_steps=10", "update.overlap=false")
+    learner, server, synchroniser = learner_under(spec)
+    targets = []
+    for number, server.clock in enumerate((9, 11, 19, 31), start=1):
+        server.answers = [PushAnswer("applied", parameters(number, 10.0 * number))]
+        steps(learner, synchroniser, 1)
+        targets.append(float(learner.target_vector[0]))
+    assert targets == [1.0, 20.0, 20.0, 40.0]
+
+
+def test_new_epoch_starts_the_targets_clock_afresh():
+    spec = specification("update.sync_every=1", "algorithm.target.period_learner_steps=10", "update.overlap=false")
+    learner, server, synchroniser = learner_under(spec)
+    server.clock, server.answers = 25, [PushAnswer("applied", parameters(5, 20.0))]
+    steps(learner, synchroniser, 1)
+    server.clock, server.answers = 14, [PushAnswer("stale", parameters(3, 30.0, epoch=2))]
+    steps(learner, synchroniser, 1)
+    assert learner.target_vector.tolist() == [20.0] * SIZE
+    server.clock, server.answers = 20, [PushAnswer("applied", parameters(4, 40.0, epoch=2))]
+    steps(learner, synchroniser, 1)
+    assert learner.target_vector.tolist() == [40.0] * SIZE
+
+
+def test_divergence_is_the_distance_to_the_servers_parameters():
+    learner, server, synchroniser = learner_under(specification("update.sync_every=2", "update.overlap=false"))
+    server.answers = [PushAnswer("applied", parameters(1, 1.0))]
+    steps(learner, synchroniser, 2, change=0.25)
+    assert synchroniser.divergence == pytest.approx(0.5)
