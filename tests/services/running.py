@@ -37,12 +37,14 @@ class Running:
 
     def raw(self) -> socket.socket:
         """Returns a plain socket to the service."""
-        if self.listen.startswith("unix:"):
-            peer = socket.socket(socket.AF_UNIX)
-            peer.connect(self.listen.removeprefix("unix:"))
-        else:
-            peer = socket.create_connection(("127.0.0.1", int(self.listen.rpartition(":")[2])))
+        unix = self.listen.startswith("unix:")
+        peer = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         peer.settimeout(20)
+        try:
+            peer.connect(self.listen[5:] if unix else ("127.0.0.1", int(self.listen.rpartition(":")[2])))
+        except OSError:
+            peer.close()
+            raise
         return peer
 
     def side_connection(self) -> Connection:

@@ -57,6 +57,16 @@ def add_bulk_routes(app: Any, buffers: Any) -> None:
             await app.state.shutdown.wait_or_end(asyncio.sleep(3600), wait)
         return Response(status_code=304)
 
+    released: list[int] = []
+
+    @app.get("/v1/pinned", response_model=None)
+    async def pinned() -> Response:
+        return BinaryResponse([bytes(20 * 2**20)], on_sent=lambda: released.append(1))
+
+    @app.get("/v1/released")
+    async def count_released() -> dict[str, int]:
+        return {"released": len(released)}
+
     @app.post(routes.UPDATES)
     async def push(request: Request) -> dict[str, int]:
         message = decode(await read_body(request, limit=LIMIT), SPECS)

@@ -247,15 +247,6 @@ def test_probes_are_answered_while_five_hundred_connections_are_half_open(servic
             peer.close()
 
 
-def test_half_open_and_slow_connections_are_closed_in_time(service):
-    slow = request("POST /v1/json", "Content-Length: 50\r\n", b"{")
-    with service.raw() as silent, service.raw() as half, service.raw() as body:
-        half.sendall(b"GET /v1/st")
-        body.sendall(slow)
-        answers = [peer.recv(65536)[9:12] for peer in (silent, half, body)]
-    assert answers == [b"408", b"408", b"408"]
-
-
 def test_metrics_are_on_the_side_port(service):
     with service.side_connection() as connection:
         text = bytes(connection.request("GET", "/metrics").body).decode()

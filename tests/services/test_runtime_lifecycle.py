@@ -1,0 +1,225 @@
+"""How a service starts, stops and fails, as a real process."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adql.errors import WireError
+from adql.wire import routes
+from adql.wire.connection import Connection
+from adql_services.runtime import Health
+from tests.services.running import launch, running, wait_until
+
+HALF_HEAD = b"GET /v1/stale HTTP/1.1\r\nHost"
+HALF_BODY = (
+    b"POST /v1/updates HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.adql\r\nContent-Length: 9000\r\n\r\nabc"
+)
+SMALL_HALF_BODY = b"POST /v1/json HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
+STUCK = b"GET /v1/stuck HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def service(request, tmp_path):
+    with running(tmp_path, request.param) as service:
+        yield service
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_with_0_after_stopping_ran(service, number):
+    service.process.send_signal(number)
+    assert service.ended(5) == 0
+    assert (service.directory / "stopped").exists() and service.process.stderr.read().count("Traceback") == 0
+
+
+def test_two_hundred_half_open_and_half_body_connections_do_not_stop_sigterm(service):
+    peers = [service.raw() for _ in range(200)]
+    for peer, sent in zip(peers, [b"", HALF_HEAD, HALF_BODY, SMALL_HALF_BODY, STUCK] * 40, strict=True):
+        peer.sendall(sent)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.ended(10) == 0
+    assert (service.directory / "stopped").exists()
+    for peer in peers:
+        peer.close()
+
+
+def test_what_is_under_way_is_answered_before_the_end(service):
+    with service.connection() as connection:
+        connection.begin("GET", "/v1/slow")
+        wait_until(lambda: service.probe("/livez") == 200)
+        service.process.send_signal(signal.SIGTERM)
+        assert bytes(connection.finish().body) == b'{"status":"done"}'
+    assert service.ended(5) == 0
+
+
+def test_a_request_that_never_ends_is_answered_503_at_the_end(service):
+    with service.raw() as peer:
+        peer.sendall(STUCK)
+        service.process.send_signal(signal.SIGTERM)
+        assert peer.recv(1000).startswith(b"HTTP/1.1 503")
+    assert service.ended(10) == 0
+
+
+def test_a_long_poll_ends_at_once_when_the_service_stops(service):
+    with service.connection() as connection:
+        connection.begin("GET", f"{routes.PARAMETERS}?wait=30", headers={"If-None-Match": '"1"'})
+        start = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert connection.finish().status == 304
+    assert time.monotonic() - start < 2 and service.ended(5) == 0
+
+
+def test_connections_that_say_too_little_are_closed_with_408(tmp_path):
+    with running(tmp_path) as service:
+        peers = [service.raw() for _ in range(4)]
+        for peer, sent in zip(peers, [b"", HALF_HEAD, HALF_BODY, SMALL_HALF_BODY], strict=True):
+            peer.sendall(sent)
+        assert [peer.recv(65536)[9:12] for peer in peers] == [b"408"] * 4
+        for peer in peers:
+            peer.close()
+
+
+def test_buffers_count_as_sent_when_the_reader_has_them_or_is_gone(service):
+    with service.raw() as reader, service.raw() as leaver, service.connection() as connection:
+        for peer in (reader, leaver):
+            peer.sendall(b"GET /v1/pinned HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert peer.recv(10) == b"HTTP/1.1 2"
+        assert released(connection) == 0
+        leaver.close()
+        wait_until(lambda: released(connection) == 1)
+        while released(connection) == 1:
+            assert reader.recv(1 << 20)
+
+
+def released(connection: Connection) -> int:
+    return json.loads(bytes(connection.request("GET", "/v1/released").body))["released"]
+
+
+def test_no_new_connection_is_taken_after_the_end_began(service):
+    with service.connection() as connection:
+        connection.begin("GET", "/v1/slow")
+        wait_until(lambda: service.probe("/readyz") == 200)
+        service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: service.probe("/readyz") == 503)
+        connection.finish()
+    assert service.ended(5) == 0
+    with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+        service.raw()
+
+
+def test_a_failure_in_the_background_is_one_line_and_exit_1(service):
+    with service.connection() as connection:
+        connection.request("GET", "/v1/fence")
+    assert service.ended(5) == 1
+    assert service.process.stderr.read().splitlines()[-1] == "error: a newer epoch owns the store"
+
+
+def test_a_start_that_a_person_has_to_mend_is_one_line_and_exit_2(tmp_path):
+    service = launch(tmp_path, start="refuse")
+    _, errors = service.process.communicate(timeout=15)
+    assert service.process.returncode == 2
+    assert errors.splitlines()[-1] == "error: the volume knows this run; run adql restore" and "Traceback" not in errors
+
+
+def test_while_starting_the_service_lives_is_not_ready_and_can_be_stopped(tmp_path):
+    service = launch(tmp_path, start="hang")
+    wait_until(lambda: service.probe("/livez") == 200)
+    assert service.probe("/readyz") == 503
+    service.process.send_signal(signal.SIGTERM)
+    _, errors = service.process.communicate(timeout=5)
+    assert service.process.returncode == 0 and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_an_address_in_use_is_one_line_and_exit_2_and_leaves_the_first_alone(tmp_path, kind):
+    with running(tmp_path, kind) as first:
+        second = subprocess.run(first.process.args, capture_output=True, text=True, timeout=15)
+        assert second.returncode == 2 and "in use" in second.stderr.splitlines()[-1]
+        assert "Traceback" not in second.stderr and first.probe("/readyz") == 200
+        with first.connection() as connection:
+            assert connection.request("GET", "/v1/openapi.json").status == 200
+
+
+def test_the_socket_of_a_killed_service_is_replaced(tmp_path):
+    with running(tmp_path) as first:
+        first.process.kill()
+        first.process.wait()
+        assert (tmp_path / "main.sock").is_socket()
+    with running(tmp_path) as second, second.connection() as connection:
+        assert connection.request("GET", "/v1/openapi.json").status == 200
+
+
+def test_sockets_belong_to_their_owner_alone_and_are_removed_at_the_end(tmp_path):
+    with running(tmp_path) as service:
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("main.sock", "side.sock")]
+        assert modes == [0o600, 0o600]
+        service.process.terminate()
+        service.ended()
+    assert not (tmp_path / "main.sock").exists() and not (tmp_path / "side.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("unix:/" + "a" * 107, "longer than 107 bytes"),
+        ("unix:/no/such/directory/x.sock", "No such file"),
+        ("unix:/etc/hostname", "no socket"),
+        ("http://host.invalid:8000", "cannot listen"),
+        ("http://192.0.2.1:8000", "Cannot assign"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_one_line_and_exit_2(tmp_path, address, complaint):
+    service = launch(tmp_path)
+    service.process.kill()
+    service.process.communicate()
+    command = [*service.process.args[:2], address, *service.process.args[3:]]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=15)
+    assert ended.returncode == 2 and complaint in ended.stderr.splitlines()[-1] and "Traceback" not in ended.stderr
+
+
+def test_liveness_is_lost_when_the_loop_hangs():
+    now = [0.0]
+    health = Health(max_silence_seconds=30.0, clock=lambda: now[0])
+    now[0] = 29.0
+    assert health.alive
+    now[0] = 31.0
+    assert not health.alive
+    health.beat()
+    assert health.alive
+
+
+CHILD = """
+import sys, time
+from adql_services.runtime import exit_with_parent
+exit_with_parent()
+print("ready", flush=True)
+time.sleep(60)
+"""
+PARENT = f"""
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_a_child_ends_with_its_parent_even_if_that_was_killed(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    child = Path(f"/proc/{int(parent.stdout.readline())}/stat")
+    parent.kill()
+    parent.communicate()
+    wait_until(lambda: not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z", seconds=5)
+
+
+def test_side_port_answers_probes_metrics_and_nothing_else(service):
+    for path, status in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/", 404), ("/../etc/passwd", 404)]:
+        assert service.probe(path) == status
+    with service.side_connection() as connection, pytest.raises(WireError, match="405"):
+        connection.request("POST", "/livez")
