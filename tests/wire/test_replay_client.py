@@ -153,10 +153,9 @@ def test_unused_batches_are_given_back_by_number(tmp_path):
         client = client_of(address)
         client.begin_sample(3, 2)
         samples = client.finish_sample()
-        bulk_socket_closed = client.close()
+        client.close()  # the scripted server takes one connection at a time
         client.give_back(samples[1:])
         client.close()
-    assert bulk_socket_closed is None
     assert json.loads(log[0].partition(b"\r\n\r\n")[2]) == {"incarnation": 1, "batches": [41, 42]}
 
 

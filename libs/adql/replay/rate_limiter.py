@@ -17,9 +17,9 @@ class RateLimiter:
         bound = max(max_error, 2·request·live learners, chunk·samples_per_insert)
 
     with ``request`` the transitions of the largest sample request and ``chunk`` those of an insert. Because
-    2·bound ≥ 2·request + chunk·samples_per_insert, at every error one side may go on, and a learner that leaves (which
-    narrows the bound) never locks the others up. Batches given back after inserts used their room may leave the error
-above the bound: inserts wait for that to pass. ``samples_per_insert`` None: only ``min_size`` is kept.
+    2·bound ≥ 2·request + chunk·samples_per_insert, at every error one side may go on, and a learner that leaves
+    (which narrows the bound) never locks the others up. Batches given back after inserts used their room may leave the
+    error above the bound: inserts wait for that to pass. ``samples_per_insert`` None: only ``min_size`` is kept.
     """
 
     def __init__(

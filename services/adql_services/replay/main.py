@@ -35,8 +35,8 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     logs.configure(settings.log_format, "replay")
     if settings.exit_with_parent:
         exit_with_parent()
-    snapshots = Snapshots(_directory(settings.directory), f"{specification.run.name} {config_hash(specification)}")
-    table = make_table(specification, snapshots.next_incarnation(first=int(time.time())))
+    snapshots = Snapshots(settings.directory, f"{specification.run.name} {config_hash(specification)}")
+    table = make_table(specification, _incarnation(snapshots, settings.directory))
     service = ReplayService(table, snapshots, config_hash(specification))
     app = make_app(service, specification, Tokens.of(settings))
     lifetime = _Lifetime(service, specification.replay.snapshot_seconds)
@@ -112,9 +112,12 @@ def _check_fits(specification: RunSpecification, schema: TransitionSchema) -> No
         )
 
 
-def _directory(path: Path) -> Path:
+def _incarnation(snapshots: Snapshots, directory: Path) -> int:
+    """The first one is the time: a volume that was lost does not bring an old incarnation back."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        return snapshots.next_incarnation(first=int(time.time()))
     except OSError as error:
-        raise InputError(f"cannot make {path}: {error.strerror}; name a directory that can be written") from None
-    return path
+        raise InputError(
+            f"cannot write to {directory}: {error.strerror}; name a directory that can be written"
+        ) from None

@@ -1,0 +1,123 @@
+import asyncio
+
+import pytest
+
+from adql.config import ReplayServerSettings, specification_from
+from adql.errors import ConfigError, InputError, RateLimitedError, UnavailableError, WrongRunError
+from adql.replay import Snapshots
+from adql_services.replay import main
+from adql_services.replay.service import ReplayService
+from tests.replay.tables import make_table, transitions
+
+RUN = specification_from(
+    {"environment": {"signature": {"observation_shape": [4], "actions": 3}}, "replay": {"capacity": 1_000}}
+)
+
+
+def service_of(tmp_path, **settings) -> ReplayService:
+    limits = {"ratio": 1.0, "min_size": 1, "request": 8, "chunk": 4}
+    return ReplayService(make_table(**limits | settings), Snapshots(tmp_path, "run"), "hash")
+
+
+async def fill(service) -> int:
+    """Inserts until the table refuses; returns the next chunk number."""
+    chunk = 0
+    while True:
+        try:
+            await service.insert("a", chunk, transitions(chunk, 1), None, 0.0)
+        except RateLimitedError:
+            return chunk
+        chunk += 1
+
+
+async def a_few_turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_a_waiting_insert_passes_as_soon_as_something_is_sampled(tmp_path):
+    async def scenario():
+        service = service_of(tmp_path)
+        chunk = await fill(service)
+        waiting = asyncio.create_task(service.insert("a", chunk, transitions(chunk, 1), None, 1.0))
+        await a_few_turns()
+        assert not waiting.done()
+        await service.sample("b", 1, 8, 0.0)
+        await a_few_turns()
+        assert waiting.done()
+        assert waiting.result().inserted == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("moves", ["insert", "give back"])
+def test_a_waiting_sample_passes_as_soon_as_there_is_room(tmp_path, moves):
+    async def scenario():
+        service = service_of(tmp_path)
+        await service.insert("a", 0, transitions(0, 1), None, 0.0)
+        first = await service.sample("a", 2, 4, 0.0)
+        await service.sample("a", 1, 8, 0.0)
+        waiting = asyncio.create_task(service.sample("a", 1, 4, 1.0))
+        await a_few_turns()
+        assert not waiting.done()
+        if moves == "insert":
+            await service.insert("a", 1, transitions(1, 4), None, 0.0)
+        else:
+            await service.give_back(1, [first.first_batch])
+        await a_few_turns()
+        assert waiting.done()
+
+    asyncio.run(scenario())
+
+
+def test_a_full_volume_is_an_unavailable_service_that_goes_on(tmp_path):
+    async def scenario():
+        def full(path):
+            raise OSError(28, "No space left on device")
+
+        service = ReplayService(make_table(), Snapshots(tmp_path, "run", open_file=full), "hash")
+        with pytest.raises(UnavailableError, match="No space left on device; make room on the volume"):
+            await service.snapshot()
+        assert (await service.insert("a", 0, transitions(0, 1), None, 0.0)).size == 1
+
+    asyncio.run(scenario())
+
+
+def test_snapshots_are_written_again_and_again(tmp_path):
+    async def scenario():
+        service = service_of(tmp_path)
+        regular = asyncio.create_task(service.snapshot_regularly(0.001))
+        async with asyncio.timeout(20):
+            while len(Snapshots(tmp_path, "run").files()) < 2:
+                await asyncio.sleep(0.001)
+        regular.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_client_of_another_configuration_is_refused(tmp_path):
+    with pytest.raises(WrongRunError, match="configuration other, this table keeps transitions of hash"):
+        service_of(tmp_path).check_configuration("other")
+
+
+def test_a_directory_that_cannot_be_written_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(main.logs, "configure", lambda format, service: None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write to .*file: .*; name a directory that can be written"):
+        main.run(RUN, ReplayServerSettings(directory=tmp_path / "file", auth=False))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"capacity_bytes": 43_999},
+            r"replay.capacity 1000 needs 44000 bytes \(44 a transition\).* lower capacity to 999",
+        ),
+        ({"chunk_transitions": 1_001}, r"replay.chunk_transitions 1001 must be in 1\.\.1000"),
+    ],
+)
+def test_a_table_that_cannot_work_is_refused_by_key(changes, complaint):
+    replay = RUN.replay.model_copy(update=changes)
+    with pytest.raises(ConfigError, match=complaint):
+        main.make_table(RUN.model_copy(update={"replay": replay}), incarnation=1)
