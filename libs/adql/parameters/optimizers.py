@@ -17,6 +17,12 @@ from adql.types import Array
 BLOCK = 65_536
 """Elements worked on at a time: vector, gradient, two moments and scratch of float32 fit into 1.5 MiB."""
 
+FLUSH_EVERY = 16
+"""Steps between two searches for moments that have faded."""
+FADED = 1e-30
+"""Moments below it are set to 0. Where a unit is dead its gradient is 0 for good and its moment would decay into
+subnormal numbers, with which arithmetic is several times slower; 16 decays from here do not get there."""
+
 
 class _Now(NamedTuple):
     settings: OptimizerSettings
@@ -61,6 +67,8 @@ class Optimizer:
             moments = [moment[block] for moment in self._moments.values()]
             scratch = self._scratch[:, : block.stop - block.start]
             self._formula(vector[block], gradient[block], moments, scratch, now)
+            if now.number % FLUSH_EVERY == 0:
+                _flush(moments)
 
     def state(self) -> dict[str, Array]:
         """Returns the live arrays by name, ``step`` (1,) int64 among them; whoever keeps them copies them."""
@@ -80,6 +88,11 @@ class Optimizer:
             )
         for name, array in live.items():
             np.copyto(array, state[name])
+
+
+def _flush(moments: Sequence[Array]) -> None:
+    for moment in moments:
+        moment[np.abs(moment) < FADED] = 0.0
 
 
 def _sgd(vector: Array, gradient: Array, moments: Sequence[Array], scratch: Array, now: _Now) -> None:

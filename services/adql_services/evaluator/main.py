@@ -12,7 +12,7 @@ from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
-WAIT_SECONDS = 4.0
+WAIT_SECONDS = 1.0
 """Long poll for the next version; shorter than the grace of a signal."""
 
 

@@ -25,7 +25,7 @@ from adql.types import Parameters
 from adql_services.learner.reporting import EpisodeFile, MetricsReport
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
-IDLE_WAIT_SECONDS = 4.0
+IDLE_WAIT_SECONDS = 1.0
 """Long poll while the run is over; shorter than the grace of a signal."""
 
 
