@@ -119,10 +119,10 @@ def test_a_batch_that_is_not_finite_changes_neither_parameters_nor_moments() -> 
     np.testing.assert_array_equal(learner.vector, untouched.vector)
 
 
-def test_float64_weights_do_not_leave_float32() -> None:
-    learner = dense_learner(PERIODIC)
-    gradient, result = learner.gradient(batch_of(8), np.ones(8))
-    assert (gradient.dtype, result.td_errors.dtype) == (np.float32, np.float32)
+def test_float64_weights_do_not_leave_float32_arithmetic() -> None:
+    learner, weights = dense_learner(PERIODIC), np.linspace(0.1, 1.0, 8)
+    gradient = learner.gradient(batch_of(8), weights)[0].copy()
+    np.testing.assert_array_equal(gradient, learner.gradient(batch_of(8), weights.astype(np.float32))[0])
 
 
 def test_soft_target_depends_on_the_steps_and_not_on_how_they_were_cut() -> None:

@@ -89,7 +89,7 @@ def test_q_values_do_not_disturb_a_pending_backward(name: str, rng: np.random.Ge
     network.forward(vector, observations)
     undisturbed = network.backward(output_gradient).copy()
     network.forward(vector, observations)
-    network.q_values(-vector, observations_of(DISCRETE, 12, rng))
+    network.q_values(-vector, observations_of(DISCRETE, 4, rng))
     np.testing.assert_array_equal(network.backward(output_gradient), undisturbed)
 
 

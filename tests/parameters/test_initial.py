@@ -43,7 +43,7 @@ def test_weights_and_biases_are_uniform_within_one_over_root_of_inputs(layer: st
     manifest = manifest_of(network, BOX)
     views = manifest.views(initial_parameters(manifest, network, np.random.default_rng(0)))
     weight, bound = views[f"{layer}.weight"], len(views[f"{layer}.weight"]) ** -0.5
-    assert np.abs(views[f"{layer}.bias"]).max() <= bound
+    assert 0.0 < np.abs(views[f"{layer}.bias"]).max() <= bound
     assert bound * 0.95 < np.abs(weight).max() <= bound
     assert weight.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
 
