@@ -77,6 +77,12 @@ def test_a_pair_met_twice_gets_the_mean_of_its_updates() -> None:
     np.testing.assert_allclose(gradient[1], [3, 0])
 
 
+def test_pairs_of_small_integers_do_not_collide() -> None:
+    states = np.array([0, 64], np.uint8)  # 64 · 4 is 0 in uint8
+    gradient = losses.table_gradient(np.ones(2), states, np.array([1, 1], np.int32), 4, None)
+    np.testing.assert_allclose(gradient[:, 1], [-1.0, -1.0])
+
+
 def test_float32_stays_float32() -> None:
     errors, weights = ERRORS.astype(np.float32), np.ones(3, np.float32)
     targets = losses.td_targets(*(a.astype(np.float32) for a in (REWARD, DISCOUNT, NEXT_TARGET, NEXT_ONLINE)))

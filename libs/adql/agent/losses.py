@@ -59,7 +59,8 @@ def table_gradient(errors: Array, states: Array, actions: Array, actions_number:
     Each row counts −w·δ / c at its action, c the number of rows with the same (s, a): a pair met once gets exactly
     Q ← Q + α·w·δ, a pair met more often the mean of its rows' updates, which no batch size can make diverge.
     """
-    _, pair, count = np.unique(states * actions_number + actions, return_inverse=True, return_counts=True)
+    pairs = states.astype(np.int64) * actions_number + actions
+    _, pair, count = np.unique(pairs, return_inverse=True, return_counts=True)
     rows = _weighted(errors, weights) / count[pair].astype(errors.dtype)
     return _at_actions(-rows, actions, actions_number)
 

@@ -7,7 +7,7 @@ from adql.types import Array, IntArray, Manifest
 
 
 class TableNetwork:
-    """Q(s, a) is the entry (s, a) of the table; observations are (n,) integers."""
+    """Q(s, a) is the entry (s, a) of the table; observations are (n,) integers from 0."""
 
     is_table = True
 
