@@ -53,8 +53,7 @@ class WeightStore:
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
             protocol=2,
-            lib_name=None,
-            lib_version=None,
+            driver_info=None,
         )
         self._commit = self._redis.register_script(COMMIT)
 

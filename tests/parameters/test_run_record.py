@@ -1,0 +1,147 @@
+import pytest
+
+from adql.parameters import run_record
+from adql.parameters.run_record import MAX_WAITING, Episodes, RunRecord
+from adql.types import Clocks, Version
+from tests.parameters.servers import tiny_specification
+
+RUN = tiny_specification()
+"""Evaluates every 10 learner steps; the goal is 10."""
+
+
+def committed(record: RunRecord, number: int, learner_steps: int, environment_steps: int = 0) -> RunRecord:
+    """Returns the record after a commit, with whatever it made due."""
+    task = run_record.due(record, Version(1, number), Clocks(environment_steps, learner_steps), RUN)
+    return record if task is None else run_record.scheduled(record, task, RUN)
+
+
+def evaluated(record: RunRecord, mean: float) -> RunRecord:
+    """Returns the record after the next waiting task was reported."""
+    task = run_record.next_task(record)
+    return run_record.reported(record, run_record.result_of(task, episodes(mean)), RUN)
+
+
+def episodes(mean: float) -> Episodes:
+    return Episodes((mean - 1, mean + 1), (5, 7), None, 0.1)
+
+
+def status(record: RunRecord, learner_steps: int = 1, environment_steps: int = 0) -> str:
+    return run_record.status_of(record, Clocks(environment_steps, learner_steps), RUN)
+
+
+def test_first_commit_after_each_multiple_is_evaluated():
+    record = RunRecord()
+    for number, learner_steps in enumerate([0, 4, 9, 12, 17, 19, 20, 55, 58]):
+        record = committed(record, number, learner_steps)
+    assert [(task.number, task.learner_steps) for task in record.waiting] == [(3, 12), (6, 20), (7, 55)]
+
+
+def test_end_of_the_budget_is_evaluated_once():
+    budget = RUN.training.environment_steps
+    record = committed(RunRecord(), 1, learner_steps=3, environment_steps=budget - 1)
+    record = committed(record, 2, learner_steps=4, environment_steps=budget)
+    record = committed(record, 3, learner_steps=5, environment_steps=budget + 1)
+    assert [task.number for task in record.waiting] == [2]
+
+
+def test_periodic_evaluations_share_their_seeds_and_a_confirmation_has_fresh_ones():
+    record = committed(committed(RunRecord(), 1, 10), 2, 20)
+    periodic = [task.seed for task in record.waiting]
+    record = evaluated(evaluated(record, 10), 10)
+    confirmation = run_record.next_task(record)
+    assert periodic[0] == periodic[1] != confirmation.seed
+    assert min(periodic[0], confirmation.seed) >= run_record.FIRST_RESERVED_SEED
+    assert max(periodic[0], confirmation.seed) < 2**31
+
+
+def test_goal_needs_two_consecutive_evaluations_and_a_confirmation_of_the_later_one():
+    record = RunRecord()
+    for number, mean in enumerate([10, 9, 10, 10], start=1):
+        record = evaluated(committed(record, number, 10 * number), mean)
+    confirmation = run_record.next_task(record)
+    assert (confirmation.purpose, confirmation.number, confirmation.episodes) == ("confirm", 4, 5)
+    assert status(record) == "confirming"
+    reached = evaluated(record, 10)
+    assert (status(reached), reached.reached.task.number) == ("reached", 4)
+
+
+def test_failed_confirmation_lets_the_run_go_on_and_try_again():
+    record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 11)
+    record = evaluated(record, 9)
+    assert status(record) == "running"
+    record = evaluated(committed(record, 3, 30), 12)
+    assert (run_record.next_task(record).purpose, run_record.next_task(record).number) == ("confirm", 3)
+
+
+def test_confirmation_goes_before_waiting_periodic_evaluations():
+    record = RunRecord()
+    for number in range(1, 5):
+        record = committed(record, number, 10 * number)
+    record = evaluated(evaluated(record, 10), 10)
+    assert [run_record.next_task(record).purpose, len(record.waiting)] == ["confirm", 3]
+
+
+def test_training_goes_on_and_is_evaluated_while_a_confirmation_waits():
+    record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 10)
+    record = committed(record, 3, 30)
+    assert sorted(task.purpose for task in record.waiting) == ["confirm", "periodic"]
+
+
+def test_without_a_goal_nothing_is_confirmed():
+    plain = tiny_specification(
+        environment={"id": "Tiny-v0", "signature": {"observations": 2, "observation_dtype": "int64", "actions": 2}}
+    )
+    record = committed(committed(RunRecord(), 1, 10), 2, 20)
+    for _ in range(2):
+        result = run_record.result_of(run_record.next_task(record), episodes(1e9))
+        record = run_record.reported(record, result, plain)
+    assert (record.waiting, record.reached) == ((), None)
+
+
+def test_best_is_the_periodic_result_with_the_highest_mean():
+    record = RunRecord()
+    for number, mean in enumerate([3, 8, 5], start=1):
+        record = evaluated(committed(record, number, 10 * number), mean)
+    assert (record.best.task.number, record.best.mean, record.last.mean) == (2, 8, 5)
+
+
+def test_second_report_of_a_task_changes_nothing():
+    record = committed(RunRecord(), 1, 10)
+    result = run_record.result_of(run_record.next_task(record), episodes(3))
+    once = run_record.reported(record, result, RUN)
+    assert run_record.reported(once, result, RUN) == once
+
+
+def test_evaluator_that_died_gets_the_same_task_again():
+    record = committed(RunRecord(), 1, 10)
+    assert run_record.next_task(record) == run_record.next_task(record)
+
+
+def test_oldest_periodic_evaluation_is_given_up_beyond_the_bound_and_a_confirmation_never():
+    record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 10)
+    for number in range(3, 3 + MAX_WAITING + 2):
+        record = committed(record, number, 10 * number)
+    assert [task.purpose for task in record.waiting].count("periodic") == MAX_WAITING
+    assert (record.given_up, run_record.next_task(record).purpose) == (2, "confirm")
+    assert next(task.number for task in record.waiting if task.purpose == "periodic") == 5
+
+
+@pytest.mark.parametrize(
+    ("learner_steps", "environment_steps", "expected"),
+    [(0, 0, "waiting"), (1, 0, "running"), (1, RUN.training.environment_steps, "budget")],
+)
+def test_status_follows_the_clocks(learner_steps, environment_steps, expected):
+    assert status(RunRecord(), learner_steps, environment_steps) == expected
+
+
+def test_goal_confirmed_after_the_budget_still_counts():
+    record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 10)
+    assert status(record, environment_steps=10**9) == "budget"
+    assert status(evaluated(record, 10), environment_steps=10**9) == "reached"
+
+
+def test_success_rate_is_a_share_or_nothing():
+    task = run_record.next_task(committed(RunRecord(), 1, 10))
+    known = run_record.result_of(task, Episodes((1.0, 2.0), (3, 4), (True, False), 0.1))
+    assert known.success_rate == 0.5
+    assert run_record.result_of(task, episodes(1)).success_rate is None

@@ -1,0 +1,217 @@
+"""The weight store against a real Valkey."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import redis
+
+from adql.errors import CheckpointError, StoreNotDurableError, StoreUnavailableError
+from adql.parameters.state import Mark
+from adql.parameters.store import COMMIT, WeightStore
+from tests.parameters.servers import commit, owning_server, push_many, restarted, tiny_specification
+from tests.store_process import running_store
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    with running_store(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def client(process):
+    with redis.Redis.from_url(process.url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def store(process, client):
+    store = WeightStore(process.url, "adql", timeout_seconds=0.5)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def server():
+    return owning_server(tiny_specification(update={"rule": "gradient"}))
+
+
+@pytest.fixture
+def session(server):
+    return server.register("both").identifier
+
+
+def next_state(server, session, owner="owner"):
+    push_many(server, session, 1)
+    return server.snapshot(Mark(server.version.epoch, server.version.number, server.changes, owner))
+
+
+def test_unknown_run_is_none(store):
+    assert (store.mark(), store.read()) == (None, None)
+
+
+def test_committed_state_is_read_back_whole(store, server, session):
+    state = next_state(server, session)
+    assert store.commit(state, replaces=None) == state.mark
+    read = store.read()
+    assert (read.mark, read.record) == (state.mark, state.record)
+    np.testing.assert_array_equal(read.parameters, state.parameters)
+    for name, array in state.arrays.items():
+        np.testing.assert_array_equal(read.arrays[name], array)
+
+
+def test_commit_replaces_exactly_the_commit_that_it_names(store, server, session):
+    first, second, third = (next_state(server, session) for _ in range(3))
+    assert store.commit(second, replaces=first.mark) is None
+    store.commit(first, replaces=None)
+    assert store.commit(third, replaces=second.mark) == first.mark
+    assert store.commit(second, replaces=None) == first.mark
+    assert store.commit(second, replaces=first.mark) == second.mark
+    assert store.read().mark == second.mark
+
+
+@pytest.mark.parametrize("field", ["epoch", "number", "commit", "owner"])
+def test_every_part_of_the_mark_is_guarded(store, server, session, field):
+    first, second = next_state(server, session), next_state(server, session)
+    store.commit(first, replaces=None)
+    other = first.mark._replace(**{field: "else" if field == "owner" else getattr(first.mark, field) + 1})
+    assert store.commit(second, replaces=other) == first.mark
+
+
+def test_old_epoch_cannot_commit_after_a_takeover(store, server, session):
+    before = next_state(server, session)
+    store.commit(before, replaces=None)
+    taken = commit(restarted(before, server.specification))
+    assert store.commit(taken, replaces=before.mark) == taken.mark
+    assert store.commit(next_state(server, session), replaces=before.mark) == taken.mark
+
+
+def test_runs_do_not_see_each_other(store, process, server, session):
+    store.commit(next_state(server, session), replaces=None)
+    other = WeightStore(process.url, "other")
+    assert other.mark() is None
+    other.close()
+
+
+def test_commit_is_one_write(store, client, server, session):
+    assert COMMIT.count("redis.call('HSET'") == 1
+    assert COMMIT.count("redis.call(") == 2
+    before = client.info("commandstats")
+    store.commit(next_state(server, session), replaces=None)
+    after = client.info("commandstats")
+    grown = {name for name in after if after[name]["calls"] > before.get(name, {"calls": 0})["calls"]}
+    assert grown <= {"cmdstat_hset", "cmdstat_hmget", "cmdstat_evalsha", "cmdstat_script|load", "cmdstat_info"}
+    assert client.keys() == [b"adql:adql"]
+
+
+def test_commit_works_after_the_store_forgot_its_scripts(store, client, server, session):
+    first, second = next_state(server, session), next_state(server, session)
+    store.commit(first, replaces=None)
+    client.script_flush()
+    assert store.commit(second, replaces=first.mark) == second.mark
+
+
+def test_damaged_state_is_refused(store, client, server, session):
+    store.commit(next_state(server, session), replaces=None)
+    client.hset("adql:adql", "record", b"\x80\x04cos\nsystem\n.")
+    with pytest.raises(CheckpointError, match="adql restore"):
+        store.read()
+
+
+# Settings
+
+
+def test_durable_settings_are_accepted(store):
+    store.check_durable()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "default", "needed"),
+    [
+        ("appendfsync", "everysec", "always", "always"),
+        ("appendonly", "no", "yes", "yes"),
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "noeviction"),
+        ("auto-aof-rewrite-min-size", str(2**20), "256mb", "at least 268435456"),
+    ],
+)
+def test_setting_that_could_lose_updates_is_refused_by_name(store, client, setting, value, default, needed):
+    client.config_set(setting, value)
+    try:
+        with pytest.raises(StoreNotDurableError, match=f"{setting}='{value}', needed is {needed}"):
+            store.check_durable()
+    finally:
+        client.config_set(setting, default)
+
+
+def test_rewrites_of_the_file_must_be_rare_for_a_large_state(process):
+    large = WeightStore(process.url, "adql", state_bytes=20 * 2**20)
+    with pytest.raises(StoreNotDurableError, match="at least 335544320"):
+        large.check_durable()
+    large.close()
+
+
+# Faults
+
+
+def test_missing_store_is_unavailable_and_says_when_to_come_again(tmp_path):
+    missing = WeightStore(f"unix://{tmp_path}/none.sock", "adql")
+    with pytest.raises(StoreUnavailableError) as away:
+        missing.mark()
+    assert away.value.details["retry_after_ms"] == 200
+
+
+def test_full_store_refuses_the_commit_and_keeps_what_it_has(store, client, server, session):
+    first, second = next_state(server, session), next_state(server, session)
+    store.commit(first, replaces=None)
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailableError, match=r"OOM|memory"):
+            store.commit(second, replaces=first.mark)
+        assert store.read().mark == first.mark
+    finally:
+        client.config_set("maxmemory", 0)
+    assert store.commit(second, replaces=first.mark) == second.mark
+
+
+def test_hanging_store_ends_in_a_timeout_and_the_mark_tells_what_became_of_the_commit(store, process, server, session):
+    first, second, third = (next_state(server, session) for _ in range(3))
+    store.commit(first, replaces=None)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailableError):
+            store.commit(second, replaces=first.mark)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    held = store.mark()
+    assert held in (first.mark, second.mark)
+    assert store.commit(third, replaces=held) in (third.mark, second.mark)
+
+
+def test_commit_is_sent_once_although_the_connection_broke(store, process, client, server, session):
+    first, second = next_state(server, session), next_state(server, session)
+    store.commit(first, replaces=None)
+    before = client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+    os.kill(process.pid, signal.SIGSTOP)
+    threading.Timer(1.5, os.kill, (process.pid, signal.SIGCONT)).start()
+    with pytest.raises(StoreUnavailableError):
+        store.commit(second, replaces=first.mark)
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] <= before + 1
+
+
+def test_state_survives_kill_9_of_the_store(tmp_path, server, session):
+    with running_store(tmp_path) as process:
+        store = WeightStore(process.url, "adql")
+        mark = None
+        for _ in range(3):
+            state = next_state(server, session)
+            assert store.commit(state, mark) == state.mark
+            mark = state.mark
+            process.kill()
+            process.start()
+            store.close()
+            assert store.read().mark == mark
+        store.close()

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from adql.errors import CheckpointError, StoreLostError
+from adql.parameters import run_record
+from adql.parameters.run_record import Episodes
+from adql.parameters.volume import BEST, LAST, Volume, check_store, read_policy
+from adql.types import ArraySpec, Manifest
+from tests.parameters.servers import commit, owning_server, push_many, restarted
+
+MANIFEST = Manifest((ArraySpec("table", (2, 2)),))
+
+
+@pytest.fixture
+def server():
+    return owning_server()
+
+
+@pytest.fixture
+def session(server):
+    return server.register("both").identifier
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return Volume(tmp_path, MANIFEST)
+
+
+def task_of(server):
+    return run_record.due(server.evaluations, server.durable, server.clocks, server.specification)
+
+
+def test_policy_names_its_arrays_and_its_run(volume, tmp_path, server, session):
+    push_many(server, session, 2)
+    volume.write_last(commit(server))
+    vector, metadata = read_policy(tmp_path / LAST, MANIFEST)
+    assert vector.tolist() == [2, 0, 0, 0]
+    assert (metadata["run"], metadata["version"]) == ("adql", "1.2")
+    assert metadata["config_hash"] == server.identity.config_hash
+
+
+def test_policy_of_another_network_is_refused(volume, tmp_path, server):
+    volume.write_last(commit(server))
+    with pytest.raises(CheckpointError, match=r"no array table of shape \(4, 1\)"):
+        read_policy(tmp_path / LAST, Manifest((ArraySpec("table", (4, 1)),)))
+
+
+def test_version_is_kept_until_its_evaluation_is_reported(volume, server, session):
+    push_many(server, session, 5)
+    state = commit(server)
+    task = task_of(server)
+    volume.keep_for_evaluation(task, state)
+    volume.forget_evaluations_but((task,))
+    assert volume.read_for_evaluation(task).tolist() == [5, 0, 0, 0]
+    volume.forget_evaluations_but(())
+    with pytest.raises(CheckpointError):
+        volume.read_for_evaluation(task)
+
+
+def test_best_policy_is_the_evaluated_version_and_not_a_later_one(volume, tmp_path, server, session):
+    push_many(server, session, 5)
+    volume.keep_for_evaluation(task := task_of(server) or pytest.fail("due"), commit(server))
+    push_many(server, session, 5)
+    volume.promote_to_best(task)
+    assert read_policy(tmp_path / BEST, MANIFEST)[0].tolist() == [5, 0, 0, 0]
+
+
+def test_log_keeps_reported_evaluations_over_a_restart(volume, tmp_path, server):
+    record = run_record.RunRecord()
+    for number in (5, 10):
+        task = run_record.due(record, (1, number), type(server.clocks)(0, 2 * number), server.specification)
+        record = run_record.scheduled(record, task, server.specification)
+    volume.log.load(record)
+    first, second = (run_record.result_of(task, Episodes((1.5, 3.0), (1, 2), None, 0.25)) for task in record.waiting)
+    volume.log.append(first)
+    record = run_record.reported(record, first, server.specification)
+    volume.log.append(second)  # reported, and the server died before the commit that knows it
+    again = Volume(tmp_path, MANIFEST).log
+    again.load(record)
+    assert again.results == [first]
+    lines = (tmp_path / "evaluations.csv").read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("identifier,purpose,epoch,number,learner_steps,environment_steps")
+
+
+@pytest.mark.parametrize("tail", ["1,periodic,1", "garbage,,,", '"'])
+def test_torn_last_line_of_the_log_is_dropped(volume, tmp_path, tail):
+    volume.log.load(run_record.RunRecord())
+    with (tmp_path / "evaluations.csv").open("a") as file:
+        file.write(tail)
+    volume.log.load(run_record.RunRecord())
+    assert volume.log.results == []
+    assert len((tmp_path / "evaluations.csv").read_text().splitlines()) == 1
+
+
+# What the store may hold, seen from the volume
+
+
+def test_new_volume_accepts_any_store(server):
+    check_store(None, None, "adql")
+    check_store(None, commit(server), "adql")
+
+
+def test_emptied_store_is_refused_and_the_way_out_is_named(volume, server):
+    volume.remember(server.identity, commit(server).mark)
+    with pytest.raises(StoreLostError, match=r"does not know run 'adql'.*1\.0.*adql restore"):
+        check_store(volume.record(), None, "adql")
+
+
+def test_older_store_is_refused_and_the_same_or_a_newer_one_is_not(volume, server, session):
+    older = commit(server)
+    push_many(server, session, 1)
+    newest = commit(server)
+    volume.remember(server.identity, newest.mark)
+    check_store(volume.record(), newest, "adql")
+    check_store(volume.record(), commit(restarted(newest)), "adql")
+    with pytest.raises(StoreLostError, match=r"version 1\.0 of run 'adql', older than 1\.1"):
+        check_store(volume.record(), older, "adql")
+
+
+def test_store_with_another_run_of_that_name_is_refused(volume, server):
+    state = commit(server)
+    stranger = type(server.identity)("adql", "run-2", server.identity.config_hash, {})
+    volume.remember(stranger, state.mark)
+    with pytest.raises(StoreLostError, match="another run"):
+        check_store(volume.record(), state, "adql")
+
+
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path):
+    Volume(tmp_path, MANIFEST)
+    leftover = tmp_path / ".policy-last.safetensors.123.tmp"
+    leftover.write_bytes(b"half")
+    Volume(tmp_path, MANIFEST)
+    assert not leftover.exists()
+
+
+def test_evaluated_vector_has_the_flat_order(volume, server):
+    vector = np.arange(4, dtype=np.float32)
+    state = commit(server)
+    kept = type(state)(state.mark, vector, {}, state.record)
+    task = run_record.Task(1, "periodic", 2, 0, 1, 0, 10, 0)
+    volume.keep_for_evaluation(task, kept)
+    assert volume.read_for_evaluation(task).tolist() == [0, 1, 2, 3]
