@@ -49,7 +49,7 @@ def test_every_rule_counts_each_learner_step_once(rule: str):
 
 
 def test_prioritised_replay_gets_the_td_errors_back():
-    run = run_of(1, "replay.sampler=prioritised")
+    run = run_of(1, "replay.sampler=prioritised", "replay.samples_per_insert=null")
     run.until(200)
     drawn = run.table.sample("probe", 1, 64)
     assert len(np.unique(drawn.probabilities)) > 10

@@ -114,7 +114,9 @@ def test_refused_update_gives_way_to_the_pulled_parameters(outcome: str):
 
 
 def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_crosses_a_multiple():
-    spec = specification("update.sync_every=1", "algorithm.target.period_learner_steps=10", "update.overlap=false")
+    spec = specification(
+        "update.sync_every=1", "algorithm.target={kind: periodic, period_learner_steps: 10}", "update.overlap=false"
+    )
     learner, server, synchroniser = learner_under(spec)
     targets = []
     for number, server.clock in enumerate((9, 11, 19, 31), start=1):
@@ -125,7 +127,9 @@ def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_cross
 
 
 def test_new_epoch_starts_the_targets_clock_afresh():
-    spec = specification("update.sync_every=1", "algorithm.target.period_learner_steps=10", "update.overlap=false")
+    spec = specification(
+        "update.sync_every=1", "algorithm.target={kind: periodic, period_learner_steps: 10}", "update.overlap=false"
+    )
     learner, server, synchroniser = learner_under(spec)
     server.clock, server.answers = 25, [PushAnswer("applied", parameters(5, 20.0))]
     steps(learner, synchroniser, 1)

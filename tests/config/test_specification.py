@@ -44,7 +44,7 @@ def test_values_are_yaml():
         ("algorithm.gamma=.nan", "algorithm.gamma=nan: Input should be a finite number"),
         ("update.staleness.policy=never", "update.staleness.policy='never': Input should be 'reject', 'damp'"),
         ("replay.capacity=10", "algorithm.batch_size 64 is larger than replay.capacity 10; lower the one or raise"),
-        ("replay.min_size=200000", "replay.min_size 200000 is larger than replay.capacity 100000: nothing would"),
+        ("replay.min_size=200000", "replay.min_size 200000 is larger than replay.capacity 20000: nothing would"),
         ("training.environment_steps=10", "training.environment_steps 10 ends before replay.min_size 1000"),
         ("run.name=My Run", "run.name='My Run': String should match pattern"),
         ("environment.signature.actionz=2", "environment.signature.actionz: unknown key; known here: actions"),

@@ -117,10 +117,10 @@ class OptimizerSettings(Section):
 class TargetSettings(Section):
     """The target network, driven by the server's learner-step clock."""
 
-    kind: Literal["periodic", "soft"] = "periodic"
+    kind: Literal["periodic", "soft"] = "soft"
     period_learner_steps: PositiveInt = 128
     """Periodic: copies the server's parameters at the pull that crosses a multiple."""
-    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.005
+    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
     """Soft: per learner step of the whole run."""
 
 
@@ -128,7 +128,7 @@ class AlgorithmSettings(Section):
     """Q-learning."""
 
     gamma: Fraction = 0.99
-    n_steps: PositiveInt = 1
+    n_steps: PositiveInt = 3
     """Length of the multi-step return."""
     double: bool = True
     """Double Q-learning: the online network chooses, the target network values (1509.06461)."""
@@ -160,13 +160,13 @@ class ReplaySettings(Section):
     """The replay table."""
 
     sampler: Literal["uniform", "prioritised"] = "uniform"
-    capacity: PositiveInt = 100_000
+    capacity: PositiveInt = 20_000
     """Transitions; the oldest is evicted first."""
     capacity_bytes: PositiveInt = 2 * 1024**3
     """Bytes of transitions; a capacity that cannot fit is refused at start."""
     min_size: PositiveInt = 1_000
     """Nothing is sampled below it."""
-    samples_per_insert: PositiveFloat | None = 32.0
+    samples_per_insert: PositiveFloat | None = 16.0
     """Transitions sampled per transition inserted, kept by the rate limiter; null: unlimited."""
     max_error: Annotated[float, Field(ge=0.0)] = 0.0
     """Samples that either side may be ahead; never less than what the requests in flight need."""
