@@ -81,8 +81,8 @@ class Child:
 class Supervisor:
     """Starts children, and restarts those that die; a crash loop ends the run."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
         self.children: dict[str, Child] = {}
         self._started: dict[str, float] = {}
         self._crashes: dict[str, int] = {}
@@ -130,7 +130,9 @@ class Supervisor:
                 f"{child.name} ended {crashes} times in a row within {STABLE_SECONDS:g} s of its start, "
                 f"last with exit code {code}: {child.last_words()}; see {child.log}"
             )
-        self._restart_at[child.name] = self._clock() + 0.25 * 2**crashes
+        pause = 0.25 * 2**crashes
+        self._say(f"{child.name} ended with code {code}; starting it again in {pause:g} s")
+        self._restart_at[child.name] = self._clock() + pause
 
     def _restart_when_due(self, child: Child) -> None:
         if self._clock() >= self._restart_at[child.name]:

@@ -41,7 +41,7 @@ class LocalRun:
     def __init__(self, specification: RunSpecification, directory: RunDirectory) -> None:
         self._specification, self._directory = specification, directory
         self._log = ProgressLog(specification, sys.stderr, time.monotonic)
-        self._supervisor = Supervisor()
+        self._supervisor = Supervisor(self._log.say)
         self._interrupted = False
         self._meter = Meter(self._cpu_seconds)
         self._store: LocalStore | None = None
