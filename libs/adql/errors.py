@@ -29,11 +29,11 @@
     │   └── TransportError              the other side could not be reached (client side only)
     └── RunFailedError                exit code 1
         ├── FencedError                 a newer epoch owns the store
-        ├── StoreNotDurableError        the store would lose acknowledged updates
-        └── StoreLostError              the volume knows a run that the store has lost
+        ├── StoreNotDurableError        the store would lose acknowledged updates: exit code 2
+        └── StoreLostError              the volume knows a run that the store has lost: exit code 2
 
-Every class knows its HTTP status and a stable ``kind`` that travels in ``application/problem+json``; every message
-names the value, the bound and the way out, in one line.
+Every class knows its HTTP status, the exit code of a process that ends by it, and a stable ``kind`` that travels in
+``application/problem+json``; every message names the value, the bound and the way out, in one line.
 """
 
 from typing import ClassVar
@@ -44,6 +44,8 @@ class AdqlError(Exception):
 
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+    """Of a process that ends by it: 1, the run failed; 2, somebody has to change what was asked for."""
 
     def __init__(self, message: str, **details: int | float | str | None) -> None:
         super().__init__(message)
@@ -55,6 +57,7 @@ class InputError(AdqlError):
 
     status = 422
     kind = "input"
+    exit_code = 2
 
 
 class ConfigError(InputError):
@@ -121,6 +124,7 @@ class WireVersionError(WireError):
 
     status = 426
     kind = "wire_version"
+    exit_code = 2
 
 
 class UnauthorizedError(AdqlError):
@@ -128,6 +132,7 @@ class UnauthorizedError(AdqlError):
 
     status = 401
     kind = "unauthorized"
+    exit_code = 2
 
 
 class ForbiddenError(AdqlError):
@@ -180,6 +185,7 @@ class WrongRunError(AdqlError):
 
     status = 412
     kind = "wrong_run"
+    exit_code = 2
 
 
 class InvalidUpdateError(AdqlError):
@@ -240,6 +246,7 @@ class StoreNotDurableError(RunFailedError):
 
     status = 503
     kind = "store_not_durable"
+    exit_code = 2
 
 
 class StoreLostError(RunFailedError):
@@ -247,3 +254,4 @@ class StoreLostError(RunFailedError):
 
     status = 503
     kind = "store_lost"
+    exit_code = 2

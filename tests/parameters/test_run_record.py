@@ -145,3 +145,19 @@ def test_success_rate_is_a_share_or_nothing():
     known = run_record.result_of(task, Episodes((1.0, 2.0), (3, 4), (True, False), 0.1))
     assert known.success_rate == 0.5
     assert run_record.result_of(task, episodes(1)).success_rate is None
+
+
+def test_budget_that_was_raised_has_an_end_of_its_own():
+    budget = RUN.training.environment_steps
+    raised = RUN.model_copy(update={"training": RUN.training.model_copy(update={"environment_steps": 2 * budget})})
+    record = committed(RunRecord(), 1, 3, budget)
+    assert run_record.due(record, Version(1, 2), Clocks(budget + 1, 4), raised) is None
+    assert run_record.due(record, Version(1, 3), Clocks(2 * budget, 5), raised) is not None
+
+
+def test_run_goes_on_when_its_goal_is_raised_above_what_was_reached():
+    record = evaluated(evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 10), 10)
+    raised = RUN.model_copy(update={"training": RUN.training.model_copy(update={"goal": 11.0})})
+    assert run_record.status_of(record, Clocks(0, 20), RUN) == "reached"
+    assert run_record.status_of(record, Clocks(0, 20), raised) == "running"
+    assert run_record.due(record, Version(1, 3), Clocks(0, 30), raised) is not None

@@ -131,3 +131,20 @@ def test_table_is_bounded(monkeypatch):
     live.register("both")
     with pytest.raises(RateLimitedError, match="2 sessions"):
         live.register("both")
+
+
+def test_applied_updates_by_slot_survive_the_end_of_their_sessions():
+    clock = FakeClock()
+    live = table(clock)
+    first, second, _ = (live.register(role).identifier for role in ("both", "learner", "actor"))
+    for session in (first, first, second):
+        live.use_sequence(session, APPLIED, learner_steps=8)
+    live.close(first)
+    again = live.register("both")
+    live.use_sequence(again.identifier, APPLIED, learner_steps=8)
+    clock.now += 31
+    live.expire()
+    assert (again.slot, live.applied_by_slot) == (0, {0: 3, 1: 1})
+    restarted = table()
+    restarted.load(live.record())
+    assert restarted.applied_by_slot == {0: 3, 1: 1}

@@ -1,6 +1,6 @@
 """The run specification and the services' settings; the only reader of ADQL_* variables."""
 
-from adql.config.identity import config_hash
+from adql.config.identity import config_hash, differences
 from adql.config.loading import child_environment, load_settings, load_specification, specification_from, to_yaml
 from adql.config.settings import (
     EvaluatorSettings,
@@ -54,6 +54,7 @@ __all__ = [
     "UpdateSettings",
     "child_environment",
     "config_hash",
+    "differences",
     "load_settings",
     "load_specification",
     "specification_from",

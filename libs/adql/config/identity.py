@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from adql.config.specification import RunSpecification
 
@@ -20,3 +22,15 @@ def config_hash(specification: RunSpecification) -> str:
     """SHA-256 of the identity keys in canonical JSON, as 64 hex digits; equal on every machine."""
     tree = specification.model_dump(mode="json", include=IDENTITY)
     return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Returns ``key was …, now …`` for every leaf in which two trees of settings differ."""
+    found = []
+    for key in sorted({*old, *new}):
+        before, after, name = old.get(key), new.get(key), f"{prefix}{key}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{name}.")
+        elif before != after:
+            found.append(f"{name} was {before!r}, now {after!r}")
+    return found

@@ -78,8 +78,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     next_identifier: int = 1
     last_multiple: int = 0
     """Of ``every_learner_steps``, that has been scheduled."""
-    budget_scheduled: bool = False
-    """Whether the version at the end of the budget has been scheduled."""
+    budget_scheduled: int = 0
+    """The budget at whose end a version has been scheduled; a budget that was raised later has an end of its own."""
     waiting: tuple[Task, ...] = ()
     """Not yet reported; a confirmation goes first."""
     last: Result | None = None
@@ -87,14 +87,14 @@ class RunRecord(msgspec.Struct, frozen=True):
     best: Result | None = None
     """The periodic result with the highest mean."""
     reached: Result | None = None
-    """The confirmation that ended the run."""
+    """The confirmation that ended the run; it goes on if the goal is raised above it."""
     reported: int = 0
     given_up: int = 0
 
 
 def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification) -> Status:
     """Returns the status that every answer carries."""
-    if record.reached is not None:
+    if _over(record.reached, specification):
         return "reached"
     if clocks.environment_steps >= specification.training.environment_steps:
         return "budget"
@@ -106,8 +106,10 @@ def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification
 def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification) -> Task | None:
     """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any."""
     multiple = clocks.learner_steps // specification.evaluation.every_learner_steps
-    ended = clocks.environment_steps >= specification.training.environment_steps and not record.budget_scheduled
-    if record.reached or not (multiple > record.last_multiple or (ended and clocks.learner_steps)):
+    budget = specification.training.environment_steps
+    ended = clocks.environment_steps >= budget > record.budget_scheduled
+    wanted = multiple > record.last_multiple or (ended and clocks.learner_steps)
+    if _over(record.reached, specification) or not wanted:
         return None
     return Task(
         record.next_identifier,
@@ -124,11 +126,12 @@ def scheduled(record: RunRecord, task: Task, specification: RunSpecification) ->
     """Returns the record with the periodic ``task`` waiting; may give up the oldest waiting one."""
     periodic = [waiting for waiting in record.waiting if waiting.purpose == "periodic"]
     given_up = periodic[: len(periodic) + 1 - MAX_WAITING] if len(periodic) >= MAX_WAITING else []
+    budget = specification.training.environment_steps
     return msgspec.structs.replace(
         record,
         next_identifier=task.identifier + 1,
         last_multiple=task.learner_steps // specification.evaluation.every_learner_steps,
-        budget_scheduled=task.environment_steps >= specification.training.environment_steps,
+        budget_scheduled=budget if task.environment_steps >= budget else record.budget_scheduled,
         waiting=(*(waiting for waiting in record.waiting if waiting not in given_up), task),
         given_up=record.given_up + len(given_up),
     )
@@ -198,7 +201,7 @@ def _over(result: Result | None, specification: RunSpecification) -> bool:
 
 
 def _confirming(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:
-    if record.reached or any(task.purpose == "confirm" for task in record.waiting):
+    if _over(record.reached, specification) or any(task.purpose == "confirm" for task in record.waiting):
         return record
     task = msgspec.structs.replace(
         result.task,

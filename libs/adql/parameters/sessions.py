@@ -4,7 +4,7 @@ A session is leased at registration and pushes sequences 0, 1, 2 … with one pu
 invalid updates use their sequence up and are recorded; every other answer changes nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -67,6 +67,8 @@ class SessionsRecord(msgspec.Struct, frozen=True):
 
     live: list[Session] = []
     ended: Counts = Counts()
+    ended_applied: dict[int, int] = {}
+    """Applied updates of ended sessions that pushed, by slot."""
     ended_environment_steps: int = 0
     registered: int = 0
 
@@ -158,6 +160,7 @@ class SessionTable:
         self._ended = msgspec.structs.replace(
             ended,
             ended=ended.ended + session.counts,
+            ended_applied=_with_applied(ended.ended_applied, [session]),
             ended_environment_steps=ended.ended_environment_steps + session.environment_steps,
         )
 
@@ -188,6 +191,11 @@ class SessionTable:
         """All answers of the run."""
         return sum((session.counts for session in self._live.values()), self._ended.ended)
 
+    @property
+    def applied_by_slot(self) -> dict[int, int]:
+        """Applied updates of the run by the slot that sent them; a slot is used again when its session has ended."""
+        return dict(sorted(_with_applied(self._ended.ended_applied, self._live.values()).items()))
+
     def record(self) -> SessionsRecord:
         """Returns everything that has to be committed."""
         return msgspec.structs.replace(self._ended, live=self.live)
@@ -209,6 +217,14 @@ class SessionTable:
     def _renew(self, identifier: str) -> None:
         self._deadlines.pop(identifier, None)
         self._deadlines[identifier] = self._clock() + self._lease_seconds
+
+
+def _with_applied(applied: Mapping[int, int], sessions: Iterable[Session]) -> dict[int, int]:
+    total = dict(applied)
+    for session in sessions:
+        if session.pushes:
+            total[session.slot] = total.get(session.slot, 0) + session.counts.applied
+    return total
 
 
 def _counted(kind: str, learner_steps: int) -> Counts:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from adql.config import RunSpecification, config_hash
-from adql.config.identity import IDENTITY
+from adql.config.identity import IDENTITY, differences
 from adql.errors import CheckpointError, ConfigError
 from adql.parameters.run_record import RunRecord
 from adql.parameters.sessions import SessionsRecord
@@ -59,8 +59,9 @@ class RunIdentity(msgspec.Struct, frozen=True):
         """
         wanted = RunIdentity.of(specification, self.run_id)
         if wanted.config_hash != self.config_hash:
+            changed = ", ".join(differences(self.keys, wanted.keys))
             raise ConfigError(
-                f"run {self.name!r} was started with another configuration: {_differences(self.keys, wanted.keys)}; "
+                f"run {self.name!r} was started with another configuration: {changed}; "
                 "take the old values, or start another run with run.name=..."
             )
 
@@ -158,14 +159,3 @@ def _array(blobs: Mapping[str, bytes], spec: ArraySpec) -> Array:
     if len(blob) != spec.size * dtype.itemsize:
         raise CheckpointError(f"stored field {spec.name!r} has {len(blob)} bytes, not {spec.size} {spec.dtype}")
     return np.frombuffer(blob, dtype=dtype).reshape(spec.shape)
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
-    found = []
-    for key in sorted({*old, *new}):
-        before, after, name = old.get(key), new.get(key), f"{prefix}{key}"
-        if isinstance(before, dict) and isinstance(after, dict) and before != after:
-            found.append(_differences(before, after, f"{name}."))
-        elif before != after:
-            found.append(f"{name} was {before!r}, now {after!r}")
-    return ", ".join(found)

@@ -3,13 +3,12 @@
 import random
 import time
 
-from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
-
 from adql.agent.evaluation import play_episodes, successes_by_goal
 from adql.agent.networks import make_network
 from adql.config import EvaluatorSettings, RunSpecification
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
+from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
 WAIT_SECONDS = 1.0

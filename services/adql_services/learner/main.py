@@ -5,8 +5,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from adql.wire.parameter_client import ParameterClient
-from adql.wire.replay_client import ReplayClient
 
 from adql.agent.accumulator import Accumulator
 from adql.agent.activity import Stopwatch
@@ -22,6 +20,8 @@ from adql.agent.synchroniser import Synchroniser
 from adql.config import LearnerSettings, RunSpecification, SignatureSettings, config_hash
 from adql.telemetry.logs import get_logger
 from adql.types import Parameters
+from adql.wire.parameter_client import ParameterClient
+from adql.wire.replay_client import ReplayClient
 from adql_services.learner.reporting import EpisodeFile, MetricsReport
 from adql_services.runtime.worker import Worker, client_token, run_worker
 

@@ -57,6 +57,7 @@ class MetricsReport:
             "started_at": machine.started_at,
             "incidents": machine.incidents,
             "updates": msgspec.to_builtins(counts),
+            "updates_by_slot": {str(slot): applied for slot, applied in machine.sessions.applied_by_slot.items()},
             "sessions": [
                 {
                     "slot": session.slot,
@@ -68,6 +69,7 @@ class MetricsReport:
                 for session in machine.sessions.live
             ],
             "staleness": staleness_summary(machine.staleness_counts),
+            "staleness_counts": {str(value): count for value, count in sorted(machine.staleness_counts.items())},
             "evaluations": _evaluations(machine.evaluations),
         }
 

@@ -13,7 +13,7 @@ import uvloop
 from fastapi import FastAPI
 
 from adql.config import ServerSettings
-from adql.errors import AdqlError, InputError
+from adql.errors import AdqlError
 from adql_services.runtime.protocol import GuardedProtocol
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health, SidePort
@@ -43,7 +43,7 @@ def serve(
 
     Requests are answered, and the service is ready, from the end of ``started`` on; ``stopping`` runs after the last
     answer. Both run in the service's event loop, so background tasks may be created in ``started``. An AdqlError, also
-    one given to ``app.state.shutdown``, becomes one line on stderr: exit code 2 for an InputError, else 1.
+    one given to ``app.state.shutdown``, becomes one line on stderr and its exit code.
     """
     try:
         with _listening(settings.listen) as listening, SidePort(settings.side, health):
@@ -51,7 +51,7 @@ def serve(
                 runner.run(_run(app, listening, health, started, stopping))
     except AdqlError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2 if isinstance(error, InputError) else 1
+        return error.exit_code
     return 0
 
 

@@ -41,7 +41,7 @@ class Tokens:
         if not settings.auth:
             return None
         if settings.token_file is None:
-            raise InputError("token_file is not set; name a file with one token a line, or set auth=false")
+            raise InputError("ADQL_TOKEN_FILE is not set; name a file with one token a line, or set ADQL_AUTH=false")
         return cls(settings.token_file)
 
     def accepts(self, presented: str | bytes) -> bool:

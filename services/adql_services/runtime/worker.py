@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from adql.config import ServiceSettings
-from adql.errors import AdqlError, InputError
+from adql.errors import AdqlError
 from adql.telemetry import logs
 from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.side_port import Health, SidePort
@@ -17,7 +17,7 @@ GRACE_SECONDS = 5
 """After a signal: this long to come back from what is under way by itself, then it is interrupted."""
 
 
-class Stopped(Exception):  # noqa: N818  no error: the way out of whatever was under way
+class Stopped(Exception):
     """The service was asked to end."""
 
 
@@ -66,7 +66,7 @@ def client_token(settings: ServiceSettings) -> Callable[[], str | None]:
 
 
 def run_worker(service: str, settings: ServiceSettings, side: str, body: Callable[[Worker], None]) -> int:
-    """Runs ``body`` with a side port beside it; returns the exit code: 0, 1 for a failed run, 2 for bad input."""
+    """Runs ``body`` with a side port beside it; returns the exit code: 0, or that of the error."""
     logs.configure(settings.log_format, service)
     if settings.exit_with_parent:
         exit_with_parent()
@@ -80,5 +80,5 @@ def run_worker(service: str, settings: ServiceSettings, side: str, body: Callabl
         return 0
     except AdqlError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  the one line that a person reads
-        return 2 if isinstance(error, InputError) else 1
+        return error.exit_code
     return 0
