@@ -1,0 +1,106 @@
+"""Acknowledged updates are applied exactly once and the others at most once, whatever is killed.
+
+Every update adds 1 to a cell of its own, so that the final parameters tell of each update how often it was applied.
+``ADQL_TEST_CYCLES`` sets how often something is killed.
+"""
+
+import contextlib
+import os
+import random
+import time
+
+import numpy as np
+import pytest
+
+from adql.parameters.store import WeightStore
+from tests.services.parameter_process import ServerProcess, wait_until
+from tests.store_process import running_store
+from tests.system.updates import CELLS_A_CLIENT, LEARNER_STEPS, Pusher, counting_run
+
+CYCLES = int(os.environ.get("ADQL_TEST_CYCLES", "20"))
+CLIENTS = 4
+"""Half of them ask for durable answers."""
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+@contextlib.contextmanager
+def pushing(directory):
+    """Yields store, server and clients that push; afterwards all is held against what the clients saw."""
+    with running_store(directory / "store", auto_aof_rewrite_percentage="10") as store:
+        server = ServerProcess(directory / "server", counting_run(CLIENTS), store.url)
+        with server:
+            pushers = [Pusher(number, server, durable=number % 2 == 1) for number in range(CLIENTS)]
+            try:
+                yield store, server, pushers
+            finally:
+                for pusher in pushers:
+                    pusher.stopping.set()
+            for pusher in pushers:
+                pusher.stop()
+            check(store.url, server, pushers)
+            for pusher in pushers:
+                pusher.client.close()
+
+
+def check(redis_url, server, pushers):
+    """Holds the store's final state against the clients' histories."""
+    store = WeightStore(redis_url, server.specification.run.name)
+    wait_until(lambda: store.mark().number == pushers[0].client.pull(None).version.number)
+    state = store.read()
+    store.close()
+    cells = state.parameters.reshape(CLIENTS, CELLS_A_CLIENT)
+    assert set(np.unique(cells)) <= {0.0, 1.0}, "an update was applied twice or torn"
+    for pusher, row in zip(pushers, cells, strict=True):
+        check_client(pusher, row.astype(int).tolist())
+    applied = int(cells.sum())
+    assert state.mark.number == applied, "version is not the number of applied updates"
+    assert state.record.clocks.learner_steps == LEARNER_STEPS * applied
+    np.testing.assert_array_equal(pushers[0].client.pull(None).vector, state.parameters)
+
+
+def check_client(pusher, row):
+    """Holds one client's row of cells against its history."""
+    history = pusher.history
+    lost = [i for i, seen in enumerate(history) if seen.acknowledged and row[i] != 1]
+    assert not lost, f"client {pusher.number}: acknowledged updates {lost[:5]} are lost"
+    refused = [i for i, seen in enumerate(history) if seen.outcome == "stale" and row[i] != 0]
+    assert not refused, f"client {pusher.number}: refused updates {refused[:5]} were applied"
+    assert sum(row[len(history) :]) == 0
+    missing = sum(seen.outcome != "stale" and row[i] == 0 for i, seen in enumerate(history))
+    assert missing == pusher.client.updates_lost, "an update is missing and its client was never told"
+    assert pusher.client.updates_at_risk == 0
+
+
+def wait_for_unacknowledged(pushers, count=2):
+    wait_until(lambda: sum(pusher.client.unacknowledged for pusher in pushers) >= count)
+
+
+def let_it_run(rng):
+    time.sleep(rng.uniform(0.0, 0.25))  # the fault's random moment, not a wait for anything
+
+
+def test_updates_survive_kill_9_of_the_server_exactly_once(tmp_path):
+    rng = random.Random(1)
+    with pushing(tmp_path) as (_, server, pushers):
+        for _ in range(CYCLES):
+            wait_for_unacknowledged(pushers)
+            let_it_run(rng)
+            server.kill()
+            server.start()
+    assert pushers[0].client.state.version.epoch == CYCLES + 1
+    assert sum(pusher.client.updates_resent for pusher in pushers) > 0
+
+
+def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path):
+    rng = random.Random(2)
+    with pushing(tmp_path) as (store, server, pushers):
+        for _ in range(CYCLES):
+            pushed = sum(len(pusher.history) for pusher in pushers)
+            wait_for_unacknowledged(pushers)
+            let_it_run(rng)
+            store.kill()
+            wait_until(lambda: server.probe("/readyz") == 503)
+            store.start()
+            wait_until(lambda n=pushed: sum(len(pusher.history) for pusher in pushers) > n + CLIENTS)
+    assert pushers[0].client.state.version.epoch == 1

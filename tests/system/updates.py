@@ -1,0 +1,94 @@
+"""Learners whose every update can be told apart in the parameters: update i of a client adds 1 to a cell of its own."""
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adql.config import RunSpecification, specification_from
+from adql.errors import AdqlError
+from adql.types import Version
+from adql.wire.parameter_client import ParameterClient
+from adql_services.parameter_server.opening import manifest
+from tests.services.parameter_process import ServerProcess
+
+CELLS_A_CLIENT = 6_000
+LEARNER_STEPS = 3
+"""In each update."""
+
+
+def counting_run(clients: int) -> RunSpecification:
+    """Returns a run whose table has ``CELLS_A_CLIENT`` cells for each client, changed by exact additions."""
+    signature = {"observations": clients * CELLS_A_CLIENT // 2, "observation_dtype": "int64", "actions": 2}
+    return specification_from(
+        {
+            "environment": {"id": "Counting-v0", "signature": signature},
+            "network": {"kind": "tabular"},
+            "update": {"rule": "delta", "outer_learning_rate": 1.0},
+            "training": {"environment_steps": 10**9},
+            "evaluation": {"every_learner_steps": 10**9},
+        }
+    )
+
+
+@dataclass
+class Seen:
+    """One answered update, and the newest version that its answer showed."""
+
+    outcome: str
+    version: Version
+    acknowledged: bool = False
+
+
+@dataclass
+class Pusher:
+    """A client in a thread of its own that pushes until told to stop, and keeps what it was answered."""
+
+    number: int
+    server: ServerProcess
+    durable: bool
+    history: list[Seen] = field(default_factory=list)
+    failure: BaseException | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.client: ParameterClient = self.server.client(seed=self.number, durable=self.durable)
+        self._thread = threading.Thread(target=self._run, name=f"pusher-{self.number}")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends pushing once everything is acknowledged or refused."""
+        self.stopping.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            self._push_until_stopped()
+            while self.client.unacknowledged:
+                self.client.progress(len(self.history))
+        except (AdqlError, AssertionError) as failure:
+            self.failure = failure
+
+    def _push_until_stopped(self) -> None:
+        newest = self.client.register().version
+        while not self.stopping.is_set() and len(self.history) < CELLS_A_CLIENT:
+            vector = np.zeros(manifest(self.server.specification).size, np.float32)
+            vector[self.number * CELLS_A_CLIENT + len(self.history)] = 1
+            self.client.begin_push(vector, newest, LEARNER_STEPS, len(self.history) + 1)
+            answer = self.client.finish_push()
+            assert answer.parameters.version >= newest, "(epoch, version) fell"
+            newest = answer.parameters.version
+            self._remember(Seen(answer.outcome, newest, self.durable and answer.joined))
+
+    def _remember(self, seen: Seen) -> None:
+        """Marks what the watermark has reached in the epoch in which it was answered."""
+        self.history.append(seen)
+        durable = self.client.state.durable
+        for earlier in reversed(self.history):
+            if earlier.version.epoch != durable.epoch or (earlier.acknowledged and earlier.version <= durable):
+                break
+            if earlier.outcome in ("applied", "duplicate") and earlier.version <= durable:
+                earlier.acknowledged = True
