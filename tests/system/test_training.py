@@ -1,0 +1,126 @@
+"""``adql train`` with real processes: a whole run, and services that die or are told to end meanwhile."""
+
+import csv
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.system.local_run import SMALL, TrainProcess, wait_until
+
+pytestmark = pytest.mark.system
+SERVICES = ("parameter-server", "replay", "learner-0", "learner-1", "evaluator")
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> TrainProcess:
+    """CartPole with two learners until its goal, as the README's first command runs it."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    with TrainProcess(directory, "--env", "CartPole-v1", "--learners", "2") as training:
+        assert training.process.wait(110) == 0, training.log.read_text()
+    return training
+
+
+@pytest.fixture(scope="module")
+def summary(whole_run: TrainProcess) -> dict[str, Any]:
+    return whole_run.summary()
+
+
+def test_two_learners_solve_cartpole_over_100_fresh_episodes(summary: dict[str, Any]):
+    assert summary["reached"]
+    assert summary["evaluation"]["episodes"] == 100
+    assert summary["evaluation"]["mean_return"] >= 475
+
+
+def test_every_learner_has_a_quarter_of_the_applied_updates(summary: dict[str, Any]):
+    shares = [n / summary["updates"]["applied"] for n in summary["updates_by_learner"].values()]
+    assert len(shares) == 2
+    assert min(shares) >= 0.25
+
+
+def test_the_learners_are_asynchronous(summary: dict[str, Any]):
+    assert summary["staleness"]["max"] >= 1
+
+
+def test_version_counts_the_applied_updates(summary: dict[str, Any]):
+    assert summary["version"]["number"] == summary["updates"]["applied"]
+    assert summary["learner_steps"] == summary["updates"]["learner_steps"] == 8 * summary["updates"]["applied"]
+
+
+def test_samples_per_insert_holds(summary: dict[str, Any]):
+    steps_per_environment_step = summary["learner_steps"] / (summary["environment_steps"] - 1_000)
+    assert steps_per_environment_step == pytest.approx(16 / 64, rel=0.1)
+
+
+def test_folder_holds_policies_evaluations_and_episodes(whole_run: TrainProcess, summary: dict[str, Any]):
+    names = {path.name for path in whole_run.directory.iterdir()}
+    assert {"run.yaml", "command.txt", "policy-best.safetensors", "policy-last.safetensors"} <= names
+    with (whole_run.directory / "episodes.csv").open() as stream:
+        lengths = [int(row["length"]) for row in csv.DictReader(stream)]
+    assert 0.8 * summary["environment_steps"] <= sum(lengths) <= summary["environment_steps"]
+
+
+@pytest.fixture
+def training(tmp_path: Path):
+    """A small run that is learning; it never reaches its goal."""
+    with TrainProcess(tmp_path / "run", "--steps", "10000000", *SMALL) as running:
+        running.until_learning()
+        yield running
+
+
+def test_killed_learner_does_not_stop_the_other_and_its_session_expires(training: TrainProcess):
+    training.until_learning(200)
+    assert len(training.run_state()["sessions"]) == 2
+    victim = training.service("learner-0")
+    victim.kill()
+    training.until_learning(200)
+    wait_until(lambda: _started_again(training, "learner-0", victim), what="a new learner-0")
+    wait_until(lambda: len(training.run_state().get("sessions", [])) == 2, what="the old session expires")
+    training.until_learning(200)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_service_told_to_end_exits_with_0_within_10_seconds_and_comes_back(training: TrainProcess, name: str):
+    process = training.service(name)
+    before = training.learner_steps()
+    process.send_signal(signal.SIGTERM)
+    process.wait(10)
+    wait_until(lambda: _started_again(training, name, process), what=f"a new {name}")
+    assert training.until_learning(200) >= before
+    assert f"{name} ended with code 0" in training.log.read_text()
+
+
+def test_killed_parameter_server_goes_on_from_its_last_commit(training: TrainProcess):
+    training.until_learning(500)
+    durable = training.run_state()["state"]["durable_version"]
+    training.service("parameter-server").kill()
+    state = wait_until(lambda: (s := training.run_state().get("state", {})).get("epoch") == 2 and s, what="epoch 2")
+    assert state["version"] >= durable
+    training.until_learning(200)
+
+
+def test_replay_told_to_end_comes_back_with_its_transitions(training: TrainProcess):
+    training.until_learning(500)
+    size = training.table()["size"]
+    replay = training.service("replay")
+    replay.send_signal(signal.SIGTERM)
+    replay.wait(10)
+    table = wait_until(lambda: _started_again(training, "replay", replay) and training.table(), what="a new replay")
+    assert table["size"] >= size
+    training.until_learning(200)
+
+
+def test_killed_store_loses_no_committed_version(training: TrainProcess):
+    training.until_learning(500)
+    durable = training.run_state()["state"]["durable_version"]
+    training.service("store").kill()
+    training.until_learning(200)
+    assert training.run_state()["state"]["durable_version"] >= durable
+    assert training.run_state()["state"]["epoch"] == 1
+
+
+def _started_again(training: TrainProcess, name: str, old: psutil.Process) -> bool:
+    new = training.find(name)
+    return new is not None and new.pid != old.pid
