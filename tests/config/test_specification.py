@@ -50,6 +50,10 @@ def test_values_are_yaml():
         ("environment.signature.actionz=2", "environment.signature.actionz: unknown key; known here: actions"),
         ("gamma", "'gamma' is not key=value"),
         ("network.hidden=[1", "network.hidden: '[1' is not a YAML value"),
+        ("algorithm.optimizer.beta1=1", "algorithm.optimizer.beta1=1: Input should be less than 1"),
+        ("algorithm.optimizer.beta2=1.0", "algorithm.optimizer.beta2=1.0: Input should be less than 1"),
+        ("algorithm.optimizer.decay=1", "algorithm.optimizer.decay=1: Input should be less than 1"),
+        ("algorithm.optimizer.momentum=1", "algorithm.optimizer.momentum=1: Input should be less than 1"),
     ],
 )
 def test_bad_assignment_is_one_line_with_key_value_and_bound(assignment: str, complaint: str):
@@ -63,6 +67,14 @@ def test_sync_every_other_than_one_is_refused_under_gradient():
     with pytest.raises(ConfigError, match="sync_every must be 1"):
         load("update.rule=gradient", "update.sync_every=4")
     assert load("update.rule=gradient").update.steps_per_push == 1
+    assert load("update.rule=average").update.steps_per_push == 8
+
+
+@pytest.mark.parametrize("rule", ["average", "elastic", "delta", "gradient"])
+def test_resolved_run_of_every_rule_reads_back_to_an_equal_one(tmp_path: Path, rule: str):
+    specification = load(f"update.rule={rule}")
+    (tmp_path / "run.yaml").write_text(to_yaml(specification))
+    assert load(file=tmp_path / "run.yaml") == specification
 
 
 def test_schedule_without_an_end_is_refused():

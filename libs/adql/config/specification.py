@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from adql import schedules
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""Of a running mean: at 1 nothing would ever enter it, and a bias correction would divide by zero."""
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
@@ -103,14 +105,16 @@ class OptimizerSettings(Section):
     """How a gradient changes parameters: the learner's, and the server's under the rule ``gradient``."""
 
     kind: Literal["sgd", "rmsprop", "adam", "adagrad"] = "adam"
-    momentum: Fraction = 0.0
+    momentum: Decay = 0.0
     """SGD only."""
-    decay: Fraction = 0.95
+    decay: Decay = 0.95
     """RMSProp: of the running mean of squares."""
     centered: bool = False
     """RMSProp: subtract the squared running mean."""
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
+    beta1: Decay = 0.9
+    """Adam: of the running mean."""
+    beta2: Decay = 0.999
+    """Adam: of the running mean of squares."""
     epsilon: PositiveFloat = 1e-8
 
 
@@ -133,12 +137,12 @@ class AlgorithmSettings(Section):
     double: bool = True
     """Double Q-learning: the online network chooses, the target network values (1509.06461)."""
     huber_delta: PositiveFloat = 1.0
-    """Where the loss turns from quadratic to linear."""
+    """Where the loss turns from quadratic to linear; a table's loss is quadratic everywhere."""
     batch_size: PositiveInt = 64
     learning_rate: ScheduleSettings = ScheduleSettings(initial=1e-3)
     """By learner steps of the run."""
     max_gradient_norm: PositiveFloat | None = 10.0
-    """Gradients are scaled down to this Euclidean norm; null: never."""
+    """Gradients are scaled down to this Euclidean norm, a table's never are; null: no network's are."""
     optimizer: OptimizerSettings = OptimizerSettings()
     target: TargetSettings = TargetSettings()
 
@@ -193,12 +197,16 @@ class StalenessSettings(Section):
     """β of damp: step/(1 + max(0, s − live learners))^β."""
 
 
+LOCAL_STEPS_PER_PUSH = 8
+"""Two learners on two cores spend most of their time waiting for the wire at 1 and little of it at 8."""
+
+
 class UpdateSettings(Section):
     """How the parameter server joins the learners' work."""
 
     rule: Literal["average", "elastic", "delta", "gradient"] = "average"
-    sync_every: PositiveInt = 8
-    """Local learner steps between two pushes; 1 under ``gradient``."""
+    sync_every: PositiveInt | None = None
+    """Local learner steps between two pushes; null: 8, and 1 under ``gradient``, which allows nothing else."""
     weight: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """average: w of θ ← θ + w·(θ_i − θ); null: 1/live learners."""
     elastic_alpha: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
@@ -213,7 +221,7 @@ class UpdateSettings(Section):
 
     @model_validator(mode="after")
     def _gradient_pushes_every_step(self) -> Self:
-        if self.rule == "gradient" and self.sync_every != 1 and "sync_every" in self.model_fields_set:
+        if self.rule == "gradient" and self.sync_every not in (None, 1):
             raise ValueError(
                 "sync_every must be 1 under the rule gradient; remove it or choose average, elastic or delta"
             )
@@ -222,7 +230,7 @@ class UpdateSettings(Section):
     @property
     def steps_per_push(self) -> int:
         """k: local learner steps between two pushes under this rule."""
-        return 1 if self.rule == "gradient" else self.sync_every
+        return self.sync_every or (1 if self.rule == "gradient" else LOCAL_STEPS_PER_PUSH)
 
 
 class TrainingSettings(Section):
