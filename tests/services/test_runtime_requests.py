@@ -1,6 +1,7 @@
 """What the runtime does with requests, good and bad, over real sockets to a real process."""
 
 import json
+import random
 import socket
 import struct
 from pathlib import Path
@@ -167,6 +168,64 @@ def test_a_malformed_request_gets_its_own_4xx_as_a_problem(service, case):
 )
 def test_a_request_that_ends_early_gets_nothing_or_a_4xx(service, sent):
     assert exchange(service, sent, end=True)[0] in (0, 400, 408)
+
+
+def answers(peer: socket.socket, count: int) -> list[bytes]:
+    """Reads until ``count`` answers were seen; returns their status lines."""
+    received = b""
+    while received.count(b"HTTP/1.1 ") < count or not received.endswith((b"}", b"\r\n\r\n")):
+        received += peer.recv(65536)
+    return [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]]
+
+
+def test_requests_sent_ahead_are_answered_in_order_each_with_its_own_body(service):
+    bodies = [b"".join(encode({}, {"parameters": np.full(n, 1.0, np.float32)})) for n in (30_000, 5, 60_000, 0)]
+    with service.raw() as peer:
+        peer.sendall(b"".join(binary_request(body) for body in bodies))
+        received = b""
+        while received.count(b"}") < 4:
+            received += peer.recv(65536)
+    assert [received.index(b'{"sum":%d}' % n) for n in (30_000, 5, 60_000, 0)] == sorted(
+        received.index(b'{"sum":%d}' % n) for n in (30_000, 5, 60_000, 0)
+    )
+
+
+def test_a_body_that_comes_byte_by_byte_or_after_100_continue_is_whole(service):
+    head, _, body = binary_request(GOOD, f"{BINARY_TYPE}Expect: 100-continue\r\n").partition(b"\r\n\r\n")
+    with service.raw() as peer:
+        peer.sendall(head + b"\r\n\r\n")
+        assert answers(peer, 1) == [b"100"]
+        for byte in body:
+            peer.sendall(bytes([byte]))
+        assert answers(peer, 1) == [b"200"]
+
+
+def test_a_push_that_ends_at_any_byte_applies_nothing_and_harms_nobody(service):
+    sent = binary_request(b"".join(encode({}, {"parameters": np.ones(40_000, np.float32)})))
+    for cut in (1, 30, len(sent) // 2, len(sent) - 1):
+        with service.raw() as peer:
+            peer.sendall(sent[:cut])
+    status, answer = exchange(service, sent)
+    assert status == 200 and answer.startswith(b"HTTP/1.1 200")
+
+
+def mangled(rng: random.Random) -> bytes:
+    """A valid request with a few bytes or headers changed."""
+    sent = bytearray(rng.choice([json_request(b'{"x": 1.0, "n": 3}'), binary_request(GOOD), request("GET /v1/stale")]))
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(sent))
+        sent[at : at + rng.randint(0, 3)] = rng.choice(
+            [rng.randbytes(rng.randint(0, 4)), b"\r\n", b"NaN", b"-1", b"{" * 50]
+        )
+    return bytes(sent)
+
+
+def test_two_thousand_mangled_requests_never_make_a_5xx(service):
+    rng, statuses = random.Random(3), set()
+    for _ in range(2_000):
+        statuses.add(exchange(service, mangled(rng), end=True)[0])
+    assert service.probe("/livez") == 200
+    assert statuses <= {0, 200, 400, 401, 404, 405, 409, 411, 413, 415, 422, 426, 431} and {0, 400, 422} <= statuses
 
 
 def test_refusals_never_repeat_what_was_sent(service):

@@ -29,7 +29,7 @@ def test_a_json_line_names_service_level_time_event_and_values(capsys):
 def test_one_event_is_one_line_whatever_its_values_hold(capsys, form):
     logs.configure(form, "replay")
     logs.get_logger().info("seen", name="a\nINFO forged\r\x1b[31m")
-    logging.getLogger("uvicorn.error").warning("odd\nrequest")
+    logging.getLogger("uvicorn.error").error("odd\nrequest")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and "\x1b" not in "".join(lines)
 

@@ -13,6 +13,8 @@ from adql.wire.codec import Buffer
 
 RECEIVE_KEY = "adql.receive"
 """Where the guard leaves the receive function without the small cap for JSON."""
+RECEIVE_INTO_KEY = "adql.receive_into"
+"""Where the protocol leaves a function that receives the body straight into a buffer of its length."""
 DRAIN_KEY = "adql.drain"
 """Where the protocol leaves a function that waits until everything went to the kernel."""
 
@@ -28,17 +30,25 @@ async def read_body(request: Request, *, limit: int) -> memoryview:
         BodyTooLargeError: more than ``limit``; nothing was allocated.
         ClientDisconnect: the body ended early.
     """
-    length = _checked_length(request, limit)
-    receive: Receive = request.scope.get(RECEIVE_KEY, request.receive)
-    body, received = np.empty(length, np.uint8).data, 0
-    while received < length:
+    body = np.empty(_checked_length(request, limit), np.uint8).data
+    receive_into = request.scope.get(RECEIVE_INTO_KEY)
+    whole = await receive_into(body) if receive_into else await _received(request.scope[RECEIVE_KEY], body)
+    if not whole:
+        raise ClientDisconnect
+    return body
+
+
+async def _received(receive: Receive, body: memoryview) -> bool:
+    """Fills ``body`` under a server other than this package's; returns False when it ended early."""
+    received = 0
+    while received < len(body):
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientDisconnect
+            return False
         chunk = message.get("body", b"")
         body[received : received + len(chunk)] = chunk
         received += len(chunk)
-    return body
+    return True
 
 
 def _checked_length(request: Request, limit: int) -> int:

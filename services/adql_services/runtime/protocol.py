@@ -4,15 +4,17 @@ Deadlines grow with what is announced, so that a slow link passes and a client t
 """
 
 import asyncio
+import functools
 import json
 from enum import Enum
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from adql.telemetry import metrics
 from adql.wire import routes
 from adql.wire.connection import MIN_BYTES_PER_SECOND
 from adql.wire.problems import problem_for_status
-from adql_services.runtime.bodies import DRAIN_KEY
+from adql_services.runtime.bodies import DRAIN_KEY, RECEIVE_INTO_KEY
 
 MAX_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 5.0
@@ -40,6 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timed_stage = _Stage.IDLE
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._sink: memoryview | None = None
         self._head_bytes = 0
         self._oversized = False
         self._content_length = 0
@@ -67,6 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._content_length = 0
         self.scope[DRAIN_KEY] = self._drain  # type: ignore[literal-required]
+        self._sink = None
 
     def on_headers_complete(self) -> None:
         """Parser callback."""
@@ -77,6 +81,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._content_length = next((int(v) for n, v in self.headers if n == b"content-length" and v.isdigit()), 0)
         self._stage = _Stage.BODY
         super().on_headers_complete()
+        self.scope[RECEIVE_INTO_KEY] = functools.partial(self._receive_into, self.cycle)  # type: ignore[literal-required]
+
+    def on_body(self, body: bytes) -> None:
+        """Parser callback; a bulk body goes straight to where its route wants it."""
+        if self._sink is None:
+            super().on_body(body)
+        else:
+            self._sink[: len(body)] = body
+            self._sink = self._sink[len(body) :]
 
     def on_message_complete(self) -> None:
         """Parser callback."""
@@ -134,6 +147,7 @@ class GuardedProtocol(HttpToolsProtocol):
         body = json.dumps(problem_for_status(status, detail)).encode()
         head = f"content-type: {routes.PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            metrics.REQUESTS.labels("4xx").inc()
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()
 
@@ -141,6 +155,20 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+
+    async def _receive_into(self, cycle: RequestResponseCycle, body: memoryview) -> bool:
+        """Fills ``body`` (as long as the Content-Length) with one copy a chunk; returns False when it ended early."""
+        if cycle.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            cycle.waiting_for_100_continue = False
+        body[: len(cycle.body)] = cycle.body
+        if cycle.more_body:
+            self._sink = body[len(cycle.body) :]
+            self.flow.resume_reading()
+        while cycle.more_body and not cycle.disconnected:
+            cycle.message_event.clear()
+            await cycle.message_event.wait()
+        return not cycle.more_body
 
     async def _drain(self) -> None:
         """Waits until every byte written so far is with the kernel, or the connection is gone."""
