@@ -25,25 +25,33 @@ STUCK = b"GET /v1/stuck HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture(params=["unix", "tcp"])
-def service(request, tmp_path):
+def either_service(request, tmp_path):
     with running(tmp_path, request.param) as service:
         yield service
 
 
+@pytest.fixture
+def service(tmp_path):
+    with running(tmp_path) as service:
+        yield service
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_service_with_0_after_stopping_ran(service, number):
-    service.process.send_signal(number)
-    assert service.ended(5) == 0
-    assert (service.directory / "stopped").exists() and service.process.stderr.read().count("Traceback") == 0
+def test_a_signal_ends_the_service_with_0_after_stopping_ran(either_service, number):
+    either_service.process.send_signal(number)
+    assert either_service.ended(5) == 0
+    assert (either_service.directory / "stopped").exists() and either_service.process.stderr.read().count(
+        "Traceback"
+    ) == 0
 
 
-def test_two_hundred_half_open_and_half_body_connections_do_not_stop_sigterm(service):
-    peers = [service.raw() for _ in range(200)]
+def test_two_hundred_half_open_and_half_body_connections_do_not_stop_sigterm(either_service):
+    peers = [either_service.raw() for _ in range(200)]
     for peer, sent in zip(peers, [b"", HALF_HEAD, HALF_BODY, SMALL_HALF_BODY, STUCK] * 40, strict=True):
         peer.sendall(sent)
-    service.process.send_signal(signal.SIGTERM)
-    assert service.ended(10) == 0
-    assert (service.directory / "stopped").exists()
+    either_service.process.send_signal(signal.SIGTERM)
+    assert either_service.ended(10) == 0
+    assert (either_service.directory / "stopped").exists()
     for peer in peers:
         peer.close()
 
@@ -84,8 +92,8 @@ def test_connections_that_say_too_little_are_closed_with_408(tmp_path):
             peer.close()
 
 
-def test_buffers_count_as_sent_when_the_reader_has_them_or_is_gone(service):
-    with service.raw() as reader, service.raw() as leaver, service.connection() as connection:
+def test_buffers_count_as_sent_when_the_reader_has_them_or_is_gone(either_service):
+    with either_service.raw() as reader, either_service.raw() as leaver, either_service.connection() as connection:
         for peer in (reader, leaver):
             peer.sendall(b"GET /v1/pinned HTTP/1.1\r\nHost: x\r\n\r\n")
             assert peer.recv(10) == b"HTTP/1.1 2"
@@ -218,8 +226,8 @@ def test_a_child_ends_with_its_parent_even_if_that_was_killed(tmp_path):
     wait_until(lambda: not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z", seconds=5)
 
 
-def test_side_port_answers_probes_metrics_and_nothing_else(service):
+def test_side_port_answers_probes_metrics_and_nothing_else(either_service):
     for path, status in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/", 404), ("/../etc/passwd", 404)]:
-        assert service.probe(path) == status
-    with service.side_connection() as connection, pytest.raises(WireError, match="405"):
+        assert either_service.probe(path) == status
+    with either_service.side_connection() as connection, pytest.raises(WireError, match="405"):
         connection.request("POST", "/livez")
