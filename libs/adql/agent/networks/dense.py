@@ -8,17 +8,27 @@ from adql.types import Array, Manifest
 
 
 class DenseNetwork:
-    """Reads a Box flattened and cast (never scaled), or a Discrete observation as a one-hot row."""
+    """Reads a Box flattened and cast (never scaled), or a Discrete observation as a one-hot row.
+
+    ``gradient`` (P,) is the buffer that ``backward`` fills, one of its own unless given.
+    """
 
     is_table = False
 
-    def __init__(self, manifest: Manifest, head: Head, observations: int | None, dtype: npt.DTypeLike) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        head: Head,
+        observations: int | None,
+        dtype: npt.DTypeLike,
+        gradient: Array | None = None,
+    ) -> None:
         self.manifest = manifest
         self._head, self._one_hot_width, self._dtype = head, observations, np.dtype(dtype)
         self._layout = _layout(manifest)
         self._widths = [e.shape[1] for e in manifest.entries if e.name.startswith("hidden") and len(e.shape) == 2]
         self._acting, self._kept, self._below = (_Rows(self._widths, self._dtype) for _ in range(3))
-        self._gradient = np.zeros(manifest.size, self._dtype)
+        self._gradient = np.zeros(manifest.size, self._dtype) if gradient is None else gradient
         self._gradient_views = self._views(self._gradient)
         self._parameters: Views = {}
         self._activations: list[Array] = []
@@ -34,28 +44,33 @@ class DenseNetwork:
         self._activations = self._features(self._parameters, observations, self._kept)
         return self._head.forward(self._parameters, self._activations[-1])
 
-    def backward(self, output_gradient: Array) -> Array:
-        """Returns the flat gradient (P,) for the first rows of the last forward."""
+    def backward(self, output_gradient: Array, inputs_gradient: Array | None = None) -> Array:
+        """Returns the flat gradient (P,) for the first m rows of the last forward.
+
+        ``inputs_gradient`` (m, inputs), where given, is filled with the gradient of the observations.
+        """
         rows = len(output_gradient)
         inputs, *hidden = [activation[:rows] for activation in self._activations]
-        below = self._below.first(rows)
-        # Without hidden layers the head's gradient of its features ends at the observation and is thrown away.
-        last = below[-1] if below else np.empty_like(inputs)
+        deltas = self._below.first(rows)
+        last = deltas[-1] if hidden else inputs_gradient
+        if last is None:  # nobody wants it, and the head has to write it somewhere
+            last = np.empty_like(inputs)
         self._head.backward(
             self._parameters, self._gradient_views, hidden[-1] if hidden else inputs, output_gradient, last
         )
-        for i in reversed(range(len(hidden))):
-            self._layer_backward(i, inputs if i == 0 else hidden[i - 1], hidden[i], below)
+        for i in reversed(range(1, len(hidden))):
+            self._layer_backward(i, hidden[i - 1], hidden[i], deltas[i], deltas[i - 1])
+        if hidden:
+            self._layer_backward(0, inputs, hidden[0], deltas[0], inputs_gradient)
         return self._gradient
 
-    def _layer_backward(self, i: int, inputs: Array, outputs: Array, below: list[Array]) -> None:
-        delta = below[i]
+    def _layer_backward(self, i: int, inputs: Array, outputs: Array, delta: Array, below: Array | None) -> None:
         # ReLU: the gradient passes where the unit was on.
         np.multiply(delta, outputs > 0.0, out=delta)
         np.matmul(inputs.T, delta, out=self._gradient_views[f"hidden{i}.weight"])
         np.sum(delta, axis=0, out=self._gradient_views[f"hidden{i}.bias"])
-        if i > 0:
-            np.matmul(delta, self._parameters[f"hidden{i}.weight"].T, out=below[i - 1])
+        if below is not None:
+            np.matmul(delta, self._parameters[f"hidden{i}.weight"].T, out=below)
 
     def _features(self, parameters: Views, observations: Array, buffers: "_Rows") -> list[Array]:
         activations = [self._encoded(observations)]

@@ -4,11 +4,13 @@ import numpy as np
 import numpy.typing as npt
 
 from adql.agent.networks.dense import DenseNetwork
-from adql.agent.networks.heads import DuelingHead, LinearHead
+from adql.agent.networks.heads import DuelingHead, Head, LinearHead
 from adql.agent.networks.network import Network
 from adql.agent.networks.table import TableNetwork
 from adql.config import NetworkSettings, SignatureSettings
-from adql.parameters.initial import manifest_of
+from adql.errors import MissingExtraError
+from adql.parameters.initial import IMAGE_NETWORKS, image_format, manifest_of
+from adql.types import Manifest
 
 
 def make_network(network: NetworkSettings, signature: SignatureSettings, dtype: npt.DTypeLike = np.float32) -> Network:
@@ -16,9 +18,29 @@ def make_network(network: NetworkSettings, signature: SignatureSettings, dtype: 
 
     Raises:
         ConfigError: the network does not fit the environment's spaces.
+        MissingExtraError: it is convolutional and PyTorch is not installed.
     """
     manifest = manifest_of(network, signature)
     if network.kind == "tabular":
         return TableNetwork(manifest, dtype)
     head = DuelingHead() if network.dueling else LinearHead()
+    if network.kind in IMAGE_NETWORKS:
+        return _convolutional(network.kind, signature, manifest, head, dtype)
     return DenseNetwork(manifest, head, signature.observations, dtype)
+
+
+def _convolutional(
+    kind: str, signature: SignatureSettings, manifest: Manifest, head: Head, dtype: npt.DTypeLike
+) -> Network:
+    try:
+        from adql.agent.networks.convolutional import ConvolutionalNetwork
+    except ImportError as error:
+        raise MissingExtraError(
+            f"network.kind={kind} needs PyTorch ({error}); run `pip install 'adql[torch]'` or choose network.kind=dense"
+        ) from None
+    # Frames of bytes become numbers from 0 to 1; planes of 0 and 1, and frames that were scaled before, are read as
+    # they are.
+    bytes_of_frames = kind == "nature" and signature.observation_dtype == "uint8"
+    scale = 1.0 / 255.0 if bytes_of_frames else 1.0
+    convolutions = IMAGE_NETWORKS[kind].convolutions
+    return ConvolutionalNetwork(manifest, convolutions, image_format(kind, signature), head, scale, dtype)
