@@ -56,6 +56,15 @@ def test_two_hundred_half_open_and_half_body_connections_do_not_stop_sigterm(eit
         peer.close()
 
 
+@pytest.mark.parametrize("sent", [b"", HALF_HEAD, HALF_BODY, SMALL_HALF_BODY])
+def test_a_request_that_is_not_here_whole_is_given_up_at_once(service, sent):
+    with service.raw() as peer:
+        peer.sendall(sent)
+        wait_until(lambda: service.probe("/livez") == 200)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.ended(2.5) == 0 and peer.recv(1000) == b""
+
+
 def test_what_is_under_way_is_answered_before_the_end(service):
     with service.connection() as connection:
         connection.begin("GET", "/v1/slow")
