@@ -30,7 +30,7 @@ SERVICES = {
     "adql_services.replay": LIBRARIES | {"adql.replay", "adql_services.runtime"},
     "adql_services.learner": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.evaluator": LIBRARIES | {"adql.agent", "adql_services.runtime"},
-    "adql_services.local": LIBRARIES | {"adql.agent", "adql_services.runtime"},
+    "adql_services.local": LIBRARIES | {"adql.agent", "adql.parameters", "adql_services.runtime"},
 }
 HOMES = {
     "redis": {"adql.parameters.store"},
@@ -44,6 +44,7 @@ HOMES = {
     "pickle": set(),
     "kubernetes": set(),
     "psutil": {"adql_services.local"},
+    "rich": {"adql_services.local.live"},
 }
 """Third-party module → the only rooms that may import it."""
 

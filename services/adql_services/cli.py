@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,52 +11,48 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adql.config import RunSpecification
 
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
 # One thread a process: more of them halve small updates. Must be set before numpy is imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-OK, FAILED, BAD_INPUT = 0, 1, 2
+OK = 0
 SERVICES = ("parameter-server", "replay", "learner", "evaluator")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 the run failed, 2 bad input."""
     options = _parser().parse_args(arguments)
-    from adql.errors import AdqlError, InputError
+    from adql.errors import AdqlError
 
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
     except AdqlError as error:
         print(f"adql: error: {error}", file=sys.stderr)  # noqa: T201  the one line that a person reads
-        return BAD_INPUT if isinstance(error, InputError) else FAILED
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="adql", description="Asynchronous distributed Q-learning.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_evaluate(commands)
-    _add_config(commands)
-    for service in SERVICES:
-        command = commands.add_parser(service, help=f"run the {service} alone, configured by ADQL_* variables")
-        _add_specification(command)
-        command.set_defaults(command=_serve, service=service)
+    for add in (_add_train, _add_resume, _add_evaluate, _add_restore, _add_doctor, _add_config, _add_services):
+        add(commands)
     return parser
 
 
-def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_train(commands: "Commands") -> None:
     train = commands.add_parser("train", help="train on this machine: all services, as processes")
     _add_specification(train)
-    train.add_argument("--env", metavar="ID", help="environment.id")
-    train.add_argument("--learners", metavar="N", help="training.learners")
-    train.add_argument("--seed", metavar="S", help="run.seed")
-    train.add_argument("--steps", metavar="M", help="training.environment_steps: the budget")
+    _add_short_names(train)
     train.add_argument("--output", metavar="DIR", type=Path, help="folder of the run; a new one under runs/ by default")
     train.set_defaults(command=_train)
 
 
-def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_evaluate(commands: "Commands") -> None:
     evaluate = commands.add_parser("evaluate", help="play the stored policy of a run greedily")
     evaluate.add_argument("directory", metavar="DIR", type=Path)
     evaluate.add_argument("--episodes", metavar="N", type=int, default=100)
@@ -64,10 +61,45 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     evaluate.set_defaults(command=_evaluate)
 
 
-def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    config = commands.add_parser("config", help="print the resolved run specification")
-    _add_specification(config)
-    config.set_defaults(command=_show_config)
+def _add_resume(commands: "Commands") -> None:
+    resume = commands.add_parser("resume", help="go on with a run where it stopped")
+    resume.add_argument("directory", metavar="DIR", type=Path)
+    resume.add_argument(
+        "assignments",
+        nargs="*",
+        metavar="key=value",
+        help="keys that may change: budget, goal, learners and all others that do not define the run",
+    )
+    resume.set_defaults(command=_resume)
+
+
+def _add_restore(commands: "Commands") -> None:
+    restore = commands.add_parser("restore", help="put a lost weight store back from the newest checkpoint")
+    restore.add_argument("directory", metavar="DIR", type=Path)
+    restore.set_defaults(command=_restore)
+
+
+def _add_doctor(commands: "Commands") -> None:
+    doctor = commands.add_parser("doctor", help="say what is missing on this machine and how to get it")
+    doctor.set_defaults(command=_doctor)
+
+
+def _add_config(commands: "Commands") -> None:
+    config = commands.add_parser("config", help="about the run specification")
+    show = config.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser(
+        "show", help="print the resolved run specification"
+    )
+    _add_specification(show)
+    _add_short_names(show)
+    show.add_argument("--origin", action="store_true", help="one line a key, with where its value comes from")
+    show.set_defaults(command=_show_config)
+
+
+def _add_services(commands: "Commands") -> None:
+    for service in SERVICES:
+        command = commands.add_parser(service, help=f"run the {service} alone, configured by ADQL_* variables")
+        _add_specification(command)
+        command.set_defaults(command=_serve, service=service)
 
 
 def _add_specification(parser: argparse.ArgumentParser) -> None:
@@ -79,9 +111,15 @@ def _add_specification(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(options: argparse.Namespace) -> "RunSpecification":
-    from adql.agent.environments import resolve
-    from adql.config import load_specification
+def _add_short_names(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", metavar="ID", help="environment.id")
+    parser.add_argument("--learners", metavar="N", help="training.learners")
+    parser.add_argument("--seed", metavar="S", help="run.seed")
+    parser.add_argument("--steps", metavar="M", help="training.environment_steps: the budget")
+
+
+def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
+    """Returns the file and the key=value assignments of a command line; options count as assignments."""
     from adql.errors import ConfigError
 
     files = [word for word in options.specification if "=" not in word]
@@ -95,7 +133,14 @@ def _load(options: argparse.Namespace) -> "RunSpecification":
     }
     assignments = [word for word in options.specification if "=" in word]
     assignments += [f"{key}={value}" for key, value in keys.items() if value is not None]
-    specification = load_specification(Path(files[0]) if files else None, assignments)
+    return Path(files[0]) if files else None, assignments
+
+
+def _load(options: argparse.Namespace) -> "RunSpecification":
+    from adql.agent.environments import resolve
+    from adql.config import load_specification
+
+    specification = load_specification(*_layers(options))
     return specification.model_copy(update={"environment": resolve(specification.environment)})
 
 
@@ -105,16 +150,35 @@ def _train(options: argparse.Namespace) -> int:
     return train(_load(options), options.output, sys.argv)
 
 
+def _resume(options: argparse.Namespace) -> int:
+    from adql_services.local.resume import resume
+
+    return resume(options.directory, options.assignments, sys.argv)
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from adql_services.local.evaluate import evaluate
 
     return evaluate(options.directory, options.policy, options.episodes, as_json=options.json)
 
 
-def _show_config(options: argparse.Namespace) -> int:
-    from adql.config import to_yaml
+def _restore(options: argparse.Namespace) -> int:
+    from adql_services.local.restore import restore
 
-    print(to_yaml(_load(options)), end="")  # noqa: T201  the command's answer
+    return restore(options.directory)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from adql_services.local.doctor import doctor
+
+    return doctor(Path.cwd())
+
+
+def _show_config(options: argparse.Namespace) -> int:
+    from adql.config import explain, to_yaml
+
+    text = explain(*_layers(options)) if options.origin else to_yaml(_load(options))
+    print(text, end="")  # noqa: T201  the command's answer
     return OK
 
 

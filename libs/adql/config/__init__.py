@@ -1,7 +1,14 @@
 """The run specification and the services' settings; the only reader of ADQL_* variables."""
 
 from adql.config.identity import config_hash, differences
-from adql.config.loading import child_environment, load_settings, load_specification, specification_from, to_yaml
+from adql.config.loading import (
+    child_environment,
+    explain,
+    load_settings,
+    load_specification,
+    specification_from,
+    to_yaml,
+)
 from adql.config.settings import (
     EvaluatorSettings,
     LearnerSettings,
@@ -55,6 +62,7 @@ __all__ = [
     "child_environment",
     "config_hash",
     "differences",
+    "explain",
     "load_settings",
     "load_specification",
     "specification_from",

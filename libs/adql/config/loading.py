@@ -40,6 +40,39 @@ def merged_layers(file: Path | None, assignments: Sequence[str], environ: Mappin
     return merged
 
 
+def explain(file: Path | None = None, assignments: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> str:
+    """Returns one line a key, ``key=value  # origin``, for the specification that ``load_specification`` returns."""
+    resolved = leaves(load_specification(file, assignments, environ).model_dump(mode="json"))
+    above = [
+        ("command line", leaves(from_assignments(assignments))),
+        ("environment", leaves(from_environment(environ, RunSpecification))),
+        (str(file), leaves(read_yaml(file) if file else {})),
+    ]
+    lines = {f"{key}={_flow(value)}": _origin(key, above) for key, value in resolved.items()}
+    width = max(map(len, lines))
+    return "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines.items())
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """Returns every value of ``tree`` that is no section, by its whole key."""
+    found: Tree = {}
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        found |= leaves(value, f"{key}.") if isinstance(value, Mapping) and value else {key: value}
+    return found
+
+
+def _origin(key: str, above: Sequence[tuple[str, Tree]]) -> str:
+    """Returns the highest layer that has ``key``; ADQL_* by the variable's whole name."""
+    layer = next((layer for layer, keys in above if key in keys), "default")
+    return PREFIX + key.upper().replace(".", "__") if layer == "environment" else layer
+
+
+def _flow(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 def load_settings(
     kind: type[SectionT], overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
 ) -> SectionT:

@@ -104,6 +104,9 @@ class Connection:
             response = self._receive(self._clock() + timeout)
         except (OSError, ValueError) as error:
             raise self._broken(self._send_failure or error) from error
+        except BaseException:  # interrupted by a signal: the answer that is still on its way belongs to nobody
+            self.close()
+            raise
         if self._send_failure or response.headers.get("connection", "").lower() == "close":
             self.close()
         if response.status >= 400:

@@ -12,7 +12,7 @@ from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, Eval
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
 WAIT_SECONDS = 1.0
-"""Long poll for the next version; shorter than the grace of a signal."""
+"""Long poll for the next version."""
 
 
 def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
@@ -34,12 +34,13 @@ def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: 
     worker.ready()
     while not worker.stopping:
         worker.beat()
-        task = client.next(WAIT_SECONDS)
+        with worker.waiting():
+            task = client.next(WAIT_SECONDS)
         if task is None:
             continue
         start = time.monotonic()
         results = play_episodes(
-            specification.environment, network, task.parameters.vector, task.episodes, task.seed, worker.beat
+            specification.environment, network, task.parameters.vector, task.episodes, task.seed, worker.go_on
         )
         seconds = time.monotonic() - start
         successes = successes_by_goal(results, specification.goal)

@@ -26,7 +26,7 @@ from adql_services.learner.reporting import EpisodeFile, MetricsReport
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
 IDLE_WAIT_SECONDS = 1.0
-"""Long poll while the run is over; shorter than the grace of a signal."""
+"""Long poll while the run is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _drive(learner: Learner, settings: LearnerSettings, worker: Worker) -> None:
     while not worker.stopping:
         worker.beat()
         if learner.parameters.state.is_over:
-            _idle(learner)
+            _idle(learner, worker)
             continue
         learner.loop.turn()
         episodes = learner.experience.take_episodes()
@@ -75,10 +75,11 @@ def _drive(learner: Learner, settings: LearnerSettings, worker: Worker) -> None:
     learner.loop.close()
 
 
-def _idle(learner: Learner) -> None:
+def _idle(learner: Learner, worker: Worker) -> None:
     """The run is over: waits for a new status without spending the processor."""
     learner.synchroniser.settle()
-    learner.parameters.pull(newer_than=learner.parameters.state.version, wait_seconds=IDLE_WAIT_SECONDS)
+    with worker.waiting():
+        learner.parameters.pull(newer_than=learner.parameters.state.version, wait_seconds=IDLE_WAIT_SECONDS)
 
 
 def _assemble(

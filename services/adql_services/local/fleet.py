@@ -1,6 +1,7 @@
 """Which processes a local run has, and with what settings each is started."""
 
 import sys
+from pathlib import Path
 
 from adql.config import (
     EvaluatorSettings,
@@ -23,10 +24,15 @@ class Fleet:
     """Makes the children of one run."""
 
     def __init__(
-        self, specification: RunSpecification, directory: RunDirectory, rendezvous: Rendezvous, redis_url: str
+        self,
+        specification: RunSpecification,
+        directory: RunDirectory,
+        rendezvous: Rendezvous,
+        redis_url: str,
+        redis_password_file: Path | None = None,
     ) -> None:
         self._specification, self._directory, self._rendezvous = specification, directory, rendezvous
-        self._redis_url = redis_url
+        self._redis_url, self._redis_password_file = redis_url, redis_password_file
 
     def children(self) -> list[Child]:
         """Returns all of them, in the order of starting: those that are asked first."""
@@ -38,7 +44,6 @@ class Fleet:
         name = f"learner-{number}"
         settings = LearnerSettings(
             token_file=self._rendezvous.token_file,
-            exit_with_parent=True,
             side=self._rendezvous.socket(f"{name}-side"),
             parameter_server_url=self._rendezvous.socket(PARAMETER_SERVER),
             replay_url=self._rendezvous.socket(REPLAY),
@@ -49,18 +54,17 @@ class Fleet:
     def _parameter_server(self) -> Child:
         settings = ParameterServerSettings(
             token_file=self._rendezvous.token_file,
-            exit_with_parent=True,
             listen=self._rendezvous.socket(PARAMETER_SERVER),
             side=self._rendezvous.socket(f"{PARAMETER_SERVER}-side"),
             directory=self._directory.path,
             redis_url=self._redis_url,
+            redis_password_file=self._redis_password_file,
         )
         return self._child(PARAMETER_SERVER, PARAMETER_SERVER, settings)
 
     def _replay(self) -> Child:
         settings = ReplayServerSettings(
             token_file=self._rendezvous.token_file,
-            exit_with_parent=True,
             listen=self._rendezvous.socket(REPLAY),
             side=self._rendezvous.socket(f"{REPLAY}-side"),
             directory=self._directory.replay,
@@ -70,7 +74,6 @@ class Fleet:
     def _evaluator(self) -> Child:
         settings = EvaluatorSettings(
             token_file=self._rendezvous.token_file,
-            exit_with_parent=True,
             side=self._rendezvous.socket(f"{EVALUATOR}-side"),
             parameter_server_url=self._rendezvous.socket(PARAMETER_SERVER),
         )

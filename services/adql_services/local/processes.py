@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from adql.errors import InputError, RunFailedError
+from adql_services.local.tether import last_line, tethered
 
 STABLE_SECONDS = 30.0
 """Who lived this long has not crashed in a loop."""
@@ -22,7 +23,7 @@ class Child:
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name, self.log = name, log
-        self._command, self._environment = list(command), dict(environment)
+        self._command, self._environment = tethered(command), dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._cpu_of_the_dead, self._cpu_seen = 0.0, 0.0
 
@@ -73,9 +74,8 @@ class Child:
         return self._cpu_of_the_dead + self._cpu_seen
 
     def last_words(self) -> str:
-        """The last line of the log."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no output"
+        """The last line of the log, without the mark of an error."""
+        return last_line(self.log).removeprefix("adql: ").removeprefix("error: ")
 
 
 class Supervisor:
@@ -108,16 +108,22 @@ class Supervisor:
             elif (code := child.exit_code()) is not None:
                 self._plan_restart(child, code)
 
-    def stop(self, names: Sequence[str], grace_seconds: float) -> None:
-        """Ends the named children together: SIGTERM, and SIGKILL for who needs longer than the grace."""
+    def state_of(self, name: str) -> str:
+        """running, restarting or stopped."""
+        if name not in self.children:
+            return "stopped"
+        return "restarting" if name in self._restart_at else "running"
+
+    def ask_to_stop(self, names: Sequence[str]) -> list[Child]:
+        """Sends SIGTERM to the named children and looks after them no longer; returns them."""
         going = [self.children.pop(name) for name in names if name in self.children]
         for child in going:
             child.send(signal.SIGTERM)
-        deadline = self._clock() + grace_seconds
-        for child in going:
-            if not child.wait(deadline - self._clock()):
-                child.send(signal.SIGKILL)
-                child.wait(grace_seconds)
+        return going
+
+    def stop(self, names: Sequence[str], grace_seconds: float) -> None:
+        """Ends the named children together: SIGTERM, and SIGKILL for who needs longer than the grace."""
+        wait_for(self.ask_to_stop(names), grace_seconds)
 
     def _plan_restart(self, child: Child, code: int) -> None:
         if code == BAD_INPUT:
@@ -139,3 +145,12 @@ class Supervisor:
             del self._restart_at[child.name]
             self.restarts += 1
             self.start(child)
+
+
+def wait_for(children: Sequence[Child], grace_seconds: float) -> None:
+    """Waits for children that were asked to stop; SIGKILL for who needs longer than the grace."""
+    deadline = time.monotonic() + grace_seconds
+    for child in children:
+        if not child.wait(deadline - time.monotonic()):
+            child.send(signal.SIGKILL)
+            child.wait(grace_seconds)

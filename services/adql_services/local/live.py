@@ -1,0 +1,172 @@
+"""The live picture in a terminal, drawn by rich."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from adql.config import RunSpecification
+from adql_services.local.curve import curve
+from adql_services.local.progress import evaluation_line
+from adql_services.local.view import Rates
+from adql_services.local.watch import Observation
+
+WIDTH = 100
+CURVE_HEIGHT = 6
+REFRESHES_PER_SECOND = 5
+COLOURS = {"running": "cyan", "confirming": "yellow", "reached": "green", "budget": "magenta", "waiting": "white"}
+
+
+class LiveView:
+    """Redraws one panel in place; what is said stands above it."""
+
+    def __init__(
+        self,
+        specification: RunSpecification,
+        title: str,
+        evaluations: int = 0,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._specification, self._title = specification, title
+        self._clock, self._start = clock, clock()
+        self._rates = Rates(clock)
+        self._evaluations = evaluations
+        self._slots: dict[int, tuple[int, int]] = {}
+        self._console = console or Console(stderr=True)
+        self._live = Live(
+            self.picture(Observation(), {}),
+            console=self._console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+
+    def say(self, text: str) -> None:
+        """Writes one line above the picture."""
+        self._live.console.print(Text(text))
+
+    def show(self, observation: Observation, processes: dict[str, str]) -> None:
+        """Draws ``observation``."""
+        for result in observation.evaluations[self._evaluations :]:
+            if result["task"]["purpose"] == "confirm":
+                self.say(evaluation_line(result, self._specification.goal))
+        self._evaluations = max(self._evaluations, len(observation.evaluations))
+        self._live.update(self.picture(observation, processes))
+
+    def close(self) -> None:
+        """Draws the last picture for good."""
+        self._live.stop()
+
+    def picture(self, observation: Observation, processes: dict[str, str]) -> RenderableType:
+        """Returns what is shown of ``observation``."""
+        status = Text(observation.status, style=f"bold {COLOURS.get(observation.status, 'white')}")
+        seconds = int(self._clock() - self._start)
+        return Panel(
+            Group(
+                self._progress(observation),
+                Text(),
+                self._figures(observation),
+                Text(),
+                self._curve(observation),
+                Text(),
+                self._learners(observation, processes),
+            ),
+            title=Text.assemble("ADQL ", (self._specification.environment.id, "bold"), "  ", status),
+            subtitle=Text(f"{self._title}  {seconds // 60}:{seconds % 60:02}", style="dim"),
+            width=min(WIDTH, self._console.width),
+            padding=(1, 2),
+        )
+
+    def _progress(self, observation: Observation) -> Table:
+        grid = Table.grid(padding=(0, 2), expand=True)
+        grid.add_column(width=8)
+        grid.add_column(ratio=1)
+        grid.add_column(justify="right", no_wrap=True, width=40)
+        steps, budget = observation.environment_steps, self._specification.training.environment_steps
+        grid.add_row("budget", _bar(steps, budget), f"{steps:,} of {budget:,} environment steps")
+        goal, last = self._specification.goal, observation.last_evaluation
+        if goal is not None:
+            reached = last["mean"] if last else 0.0
+            grid.add_row("goal", _bar(max(reached, 0.0), goal), f"{reached:,.1f} of {goal:g} greedy return")
+        return grid
+
+    def _figures(self, observation: Observation) -> Table:
+        environment_rate, learner_rate = self._rates.look(observation)
+        grid = Table.grid(padding=(0, 2), expand=True)
+        for _ in range(3):
+            grid.add_column(style="dim", no_wrap=True)
+            grid.add_column(justify="right", no_wrap=True)
+        last, staleness, table = observation.last_evaluation, observation.staleness, observation.table
+        success = last["success_rate"] if last else None
+        grid.add_row(
+            *("greedy return", _number(last["mean"] if last else None)),
+            *("environment", f"{environment_rate:,.0f} steps/s"),
+            *("staleness", f"{staleness['mean']:.2f}, max {staleness['max']}" if staleness else "–"),
+        )
+        grid.add_row(
+            *("training return", _number(observation.training_return)),
+            *("learners", f"{learner_rate:,.0f} steps/s"),
+            *("replay", f"{table.get('size', 0):,}"),
+        )
+        grid.add_row(
+            *("success rate", "–" if success is None else f"{success:.0%}"),
+            *("version", f"{observation.state.get('version', 0):,}"),
+            *("samples per insert", _number(table.get("ratio"))),
+        )
+        return grid
+
+    def _curve(self, observation: Observation) -> RenderableType:
+        means = [result["mean"] for result in observation.evaluations if result["task"]["purpose"] == "periodic"]
+        if not means:
+            return Text("greedy return: the first evaluation is to come", style="dim")
+        lines = curve(means, min(WIDTH, self._console.width) - 18, CURVE_HEIGHT, self._specification.goal)
+        top = max(0.0, *means, self._specification.goal or 0.0)
+        labels = [f"{top:10.4g} ", *[" " * 11] * (len(lines) - 2), f"{min(0.0, *means):10.4g} "]
+        drawn = (Text.assemble((label, "dim"), (line, "cyan")) for label, line in zip(labels, lines, strict=True))
+        return Group(Text("greedy return by evaluation", style="dim"), *drawn)
+
+    def _learners(self, observation: Observation, processes: dict[str, str]) -> Table:
+        table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
+        for name in ("learner", "updates", "share", "environment steps"):
+            table.add_column(name, justify="left" if name == "learner" else "right")
+        table.add_column("state", width=20)
+        applied = observation.run.get("updates_by_slot", {})
+        total = max(1, sum(applied.values()))
+        live = {str(session["slot"]): session for session in observation.sessions}
+        for slot in sorted({*applied, *live}, key=int):
+            updates = applied.get(slot, 0)
+            steps = f"{live[slot]['environment_steps']:,}" if slot in live else ""
+            table.add_row(
+                slot, f"{updates:,}", f"{updates / total:.0%}", steps, self._state(live.get(slot), observation.status)
+            )
+        for name, state in processes.items():
+            if state != "running":
+                table.add_row(Text(f"{name} is {state}", style="yellow"))
+        return table
+
+    def _state(self, session: dict[str, Any] | None, status: str) -> Text:
+        """Returns working while its counters grow, waiting while they stand."""
+        if session is None:
+            return Text("gone", style="dim")
+        if status in ("reached", "budget"):
+            return Text("idle", style="dim")
+        counters = session["environment_steps"], session["last_sequence"]
+        grows = self._slots.get(session["slot"]) != counters
+        self._slots[session["slot"]] = counters
+        return Text("working", style="green") if grows else Text("waiting", style="yellow")
+
+
+def _bar(completed: float, total: float) -> ProgressBar:
+    return ProgressBar(total=max(total, 1e-9), completed=min(completed, total), finished_style="green")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"

@@ -1,0 +1,66 @@
+"""``adql resume``: goes on with a run where it stopped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adql.config import RunSpecification, differences, load_specification
+from adql.config.identity import IDENTITY
+from adql.errors import ConfigError, InputError
+from adql_services.local.run import LocalRun
+from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
+from adql_services.local.summary import Tree, read_summary
+
+FIXED = {**IDENTITY, "run": True}
+"""The keys that define a run; all others may change."""
+
+
+def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> int:
+    """Goes on with the run in ``path``; ``assignments`` change keys that do not define it. Returns 0.
+
+    Raises:
+        InputError: no run there, a key that may not change, or the run is over.
+    """
+    directory = RunDirectory.open(path)
+    directory.check_space(NEEDED_BYTES)
+    specification = changed(directory.specification, assignments)
+    check_not_over(path, specification, read_summary(directory.summary))
+    directory.write_specification(specification)
+    directory.note_command(arguments)
+    return LocalRun(specification, directory).run()
+
+
+def changed(file: Path, assignments: Sequence[str]) -> RunSpecification:
+    """Returns the specification in ``file`` with ``assignments``; ADQL_* variables change nothing in it any more.
+
+    Raises:
+        ConfigError: a key that defines the run would change.
+    """
+    before = load_specification(file, environ={})
+    after = load_specification(file, assignments, environ={})
+    found = differences(before.model_dump(mode="json", include=FIXED), after.model_dump(mode="json", include=FIXED))
+    if found:
+        raise ConfigError(
+            f"{'; '.join(found)}: this defines the run and cannot change; "
+            "leave it out, or start another run with `adql train`"
+        )
+    return after
+
+
+def check_not_over(path: Path, specification: RunSpecification, summary: Tree) -> None:
+    """Refuses to go on with a run whose goal is reached or whose budget is spent.
+
+    Raises:
+        InputError: says how to go on all the same.
+    """
+    steps, evaluation = summary.get("environment_steps", 0), summary.get("evaluation") or {}
+    if summary.get("reached") and specification.goal is not None and evaluation["mean_return"] >= specification.goal:
+        reached = evaluation["mean_return"]
+        raise InputError(
+            f"{path} is over: it reached {reached:g}, the goal is {specification.goal:g}; "
+            f"go on with a higher one: `adql resume {path} training.goal={max(2 * reached, reached + 1):g}`"
+        )
+    if steps >= specification.training.environment_steps:
+        raise InputError(
+            f"{path} is over: {steps} environment steps, the budget is {specification.training.environment_steps}; "
+            f"go on with a larger one: `adql resume {path} training.environment_steps={2 * steps}`"
+        )

@@ -1,0 +1,59 @@
+"""What a person sees of a run: log lines, or a live picture where stderr is a terminal."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, TextIO
+
+from adql.config import RunSpecification
+from adql_services.local.watch import Observation
+
+RATE_SECONDS = 3.0
+"""Rates are those of the last seconds."""
+
+
+class View(Protocol):
+    """Is told what happens."""
+
+    def say(self, text: str) -> None:
+        """Shows one line that stays."""
+
+    def show(self, observation: Observation, processes: dict[str, str]) -> None:
+        """Shows how the run stands; ``processes`` has the state of each process by its name."""
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+class Rates:
+    """Environment and learner steps a second; ``clock`` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: deque[tuple[float, int, int]] = deque()
+
+    def look(self, observation: Observation) -> tuple[float, float]:
+        """Returns both rates over the last RATE_SECONDS."""
+        now = self._clock()
+        self._seen.append((now, observation.environment_steps, observation.learner_steps))
+        while now - self._seen[0][0] > RATE_SECONDS and len(self._seen) > 2:
+            self._seen.popleft()
+        then, environment_steps, learner_steps = self._seen[0]
+        seconds = max(now - then, 1e-9)
+        if then == now:
+            return 0.0, 0.0
+        return (
+            (observation.environment_steps - environment_steps) / seconds,
+            (observation.learner_steps - learner_steps) / seconds,
+        )
+
+
+def make_view(specification: RunSpecification, title: str, stream: TextIO, evaluations: int) -> View:
+    """Returns the live view for a terminal, else log lines; ``evaluations`` were shown by earlier commands."""
+    if stream.isatty():
+        from adql_services.local.live import LiveView
+
+        return LiveView(specification, title, evaluations)
+    from adql_services.local.progress import ProgressLog
+
+    return ProgressLog(specification, stream, time.monotonic, evaluations)
