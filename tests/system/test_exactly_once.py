@@ -29,18 +29,15 @@ def pushing(directory):
     """Yields store, server and clients that push; afterwards all is held against what the clients saw."""
     with running_store(directory / "store", auto_aof_rewrite_percentage="10") as store:
         server = ServerProcess(directory / "server", counting_run(CLIENTS), store.url)
-        with server:
+        with server, contextlib.ExitStack() as ended:
             pushers = [Pusher(number, server, durable=number % 2 == 1) for number in range(CLIENTS)]
-            try:
-                yield store, server, pushers
-            finally:
-                for pusher in pushers:
-                    pusher.stopping.set()
+            for pusher in pushers:
+                ended.callback(pusher.client.close)
+                ended.callback(pusher.abort)
+            yield store, server, pushers
             for pusher in pushers:
                 pusher.stop()
             check(store.url, server, pushers)
-            for pusher in pushers:
-                pusher.client.close()
 
 
 def check(redis_url, server, pushers):
@@ -72,8 +69,16 @@ def check_client(pusher, row):
     assert pusher.client.updates_at_risk == 0
 
 
-def wait_for_unacknowledged(pushers, count=2):
-    wait_until(lambda: sum(pusher.client.unacknowledged for pusher in pushers) >= count)
+def wait_for_uncommitted(redis_url, server, pushers, count=2):
+    """Waits until clients have been answered ``count`` versions that the store does not have."""
+    store = WeightStore(redis_url, server.specification.run.name)
+    wait_until(lambda: sum(len(pusher.history) for pusher in pushers) >= count)
+    wait_until(lambda: newest_answered(pushers) - store.mark().number >= count)
+    store.close()
+
+
+def newest_answered(pushers):
+    return max(pusher.history[-1].version.number for pusher in pushers if pusher.history)
 
 
 def let_it_run(rng):
@@ -82,9 +87,9 @@ def let_it_run(rng):
 
 def test_updates_survive_kill_9_of_the_server_exactly_once(tmp_path):
     rng = random.Random(1)
-    with pushing(tmp_path) as (_, server, pushers):
+    with pushing(tmp_path) as (store, server, pushers):
         for _ in range(CYCLES):
-            wait_for_unacknowledged(pushers)
+            wait_for_uncommitted(store.url, server, pushers)
             let_it_run(rng)
             server.kill()
             server.start()
@@ -97,7 +102,7 @@ def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path):
     with pushing(tmp_path) as (store, server, pushers):
         for _ in range(CYCLES):
             pushed = sum(len(pusher.history) for pusher in pushers)
-            wait_for_unacknowledged(pushers)
+            wait_for_uncommitted(store.url, server, pushers)
             let_it_run(rng)
             store.kill()
             wait_until(lambda: server.probe("/readyz") == 503)

@@ -50,11 +50,18 @@ class Pusher:
     history: list[Seen] = field(default_factory=list)
     failure: BaseException | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
+    aborted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.client: ParameterClient = self.server.client(seed=self.number, durable=self.durable)
+        self.client: ParameterClient = self.server.client(self.number, durable=self.durable, sleep=self._sleep)
         self._thread = threading.Thread(target=self._run, name=f"pusher-{self.number}")
         self._thread.start()
+
+    def abort(self) -> None:
+        """Ends pushing at once."""
+        self.stopping.set()
+        self.aborted.set()
+        self._thread.join(60)
 
     def stop(self) -> None:
         """Ends pushing once everything is acknowledged or refused."""
@@ -63,6 +70,9 @@ class Pusher:
         assert not self._thread.is_alive()
         if self.failure is not None:
             raise self.failure
+
+    def _sleep(self, seconds: float) -> None:
+        assert not self.aborted.wait(seconds), "aborted"
 
     def _run(self) -> None:
         try:

@@ -34,6 +34,8 @@ class Delivery:
         self.next_sequence = 0
         self.resent = 0
         """Updates sent again after a new epoch."""
+        self.lost = 0
+        """Updates that a crash took and that were refused when they were sent again."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -95,7 +97,8 @@ class Delivery:
         try:
             while lost:
                 self.resent += 1
-                self.deliver(lost[0])
+                answer = self.deliver(lost[0])  # may recover again, and count on its own
+                self.lost += answer.applied is None
                 del lost[0]
         finally:
             for update in lost:

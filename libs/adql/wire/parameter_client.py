@@ -96,6 +96,11 @@ class ParameterClient:
         return self._delivery.resent
 
     @property
+    def updates_lost(self) -> int:
+        """Updates that a crash of the server took and that were refused when they were sent again."""
+        return self._delivery.lost
+
+    @property
     def unacknowledged(self) -> int:
         """Updates that are held."""
         return len(self._delivery)
@@ -112,9 +117,9 @@ class ParameterClient:
         body = msgspec.json.encode({"environment_steps": environment_steps})
         try:
             self._ask("POST", routes.progress(self.session), _JSON, [body])
-            self._acknowledge()
         except UnknownSessionError:
             self._lease_again()
+        self._look_after_held()
 
     def close(self) -> None:
         """Ends the session if the server can be reached, and closes the connections."""
