@@ -14,7 +14,7 @@ from rich.text import Text
 from adql.config import RunSpecification
 from adql_services.local.curve import curve
 from adql_services.local.progress import evaluation_line
-from adql_services.local.view import Rates
+from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
 
 WIDTH = 100

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from adql.config import RunSpecification
-from adql_services.local.view import Rates
+from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
 
 EVERY_SECONDS = 2.0
