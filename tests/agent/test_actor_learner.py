@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adql.types import TransitionBatch
+from adql.types import ReplaySample, SampleInfo, TransitionBatch
 from tests.agent import environment_doubles  # noqa: F401  registers the doubles
 from tests.agent.in_process import Run, assemble, specification
 
@@ -81,6 +81,28 @@ def test_refused_by_both_verbs_it_waits_in_the_table_and_holds_one_chunk():
         loop.turn()
     assert replay.asked == ["insert", "sample", "wait"] * 3
     assert loop._experience.environment_steps < 100
+
+
+def wild_batch(run: Run) -> ReplaySample:
+    """One batch out of the table whose rewards are a million times too large."""
+    columns = run.table.sample("probe", 1, 8).columns
+    transitions = TransitionBatch.from_columns({**columns, "reward": columns["reward"] * 1e6})
+    return ReplaySample(transitions, SampleInfo(np.zeros(8, np.uint64), np.ones(8), 1, 8))
+
+
+@pytest.mark.parametrize("rule", ["average", "gradient"])
+def test_wild_loss_is_dropped_and_the_learner_goes_back_to_the_servers_parameters(rule: str):
+    run = run_of(1, f"update.rule={rule}", "update.outlier_deviations=6", "replay.samples_per_insert=null")
+    run.until(500)
+    loop, before = run.loops[0], run.server.version.number
+    dropped = loop.record.outliers_dropped
+    moments = {name: array.copy() for name, array in loop._learner._optimizer.state().items()}
+    loop._learn(wild_batch(run))
+    loop._synchroniser.settle()
+    assert loop.record.outliers_dropped == dropped + 1
+    assert run.server.version.number == before
+    assert np.array_equal(loop._learner.vector, run.server.parameters.vector)
+    assert all(np.array_equal(array, moments[name]) for name, array in loop._learner._optimizer.state().items())
 
 
 def test_equal_seeds_give_equal_runs():

@@ -23,10 +23,14 @@ class ScriptedServer:
         self.answers: list[PushAnswer] = []
         self.clock = 0
         self.unanswered = 0
+        self.newest = parameters(0, 1.0)
 
     @property
     def state(self) -> RunState:
         return RunState("run", Version(1, 0), Version(1, 0), Clocks(0, self.clock), "running", 2)
+
+    def pull(self, newer_than, wait_seconds=0.0) -> Parameters | None:
+        return self.newest if self.newest.version != newer_than else None
 
     def begin_push(self, vector, based_on, learner_steps, environment_steps) -> None:
         self.pushed.append((vector.copy(), based_on, learner_steps, environment_steps))
@@ -111,6 +115,30 @@ def test_refused_update_gives_way_to_the_pulled_parameters(outcome: str):
     synchroniser.settle()
     assert learner.vector.tolist() == [10.0] * SIZE
     assert (synchroniser.based_on, synchroniser.outcomes) == (Version(1, 9), {outcome: 1})
+
+
+def test_steps_that_a_refusal_took_back_are_neither_pushed_nor_counted():
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    server.answers = [PushAnswer("stale", parameters(9, 10.0)), PushAnswer("applied", parameters(10, 20.0))]
+    steps(learner, synchroniser, 6)
+    assert (len(server.pushed), server.unanswered) == (1, 0)
+    steps(learner, synchroniser, 3)
+    assert [(push[0].tolist(), push[1:]) for push in server.pushed[1:]] == [([13.0] * SIZE, (Version(1, 9), 3, 10))]
+
+
+@pytest.mark.parametrize(
+    ("newest", "base"), [(parameters(4, 30.0), Version(1, 4)), (parameters(1, 10.0), Version(1, 1))]
+)
+def test_giving_up_takes_the_answer_under_way_and_goes_back_to_the_newest_parameters(newest, base):
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    server.answers, server.newest = [PushAnswer("applied", parameters(1, 10.0))], newest
+    steps(learner, synchroniser, 5)
+    synchroniser.give_up()
+    assert (learner.vector.tolist(), synchroniser.based_on) == (newest.vector.tolist(), base)
+    steps(learner, synchroniser, 2)
+    assert len(server.pushed) == 1
+    steps(learner, synchroniser, 1)
+    assert server.pushed[1][1:] == (base, 3, 10)
 
 
 def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_crosses_a_multiple():

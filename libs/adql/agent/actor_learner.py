@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from adql.agent.activity import Stopwatch
 from adql.agent.experience import Experience
 from adql.agent.learner import DqnLearner, StepResult
+from adql.agent.loss_gate import LossGate
 from adql.agent.sources import ParameterSource, ReplaySource, importance_weights
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification
-from adql.types import ReplaySample
+from adql.types import Array, ReplaySample
 
 WAIT_SECONDS = 1.0
 """How long one request may wait in a server; short, so that a signal is soon heard."""
@@ -22,6 +21,7 @@ class LearningRecord:
 
     learner_steps: int = 0
     newest: StepResult | None = None
+    outliers_dropped: int = 0
 
 
 class ActorLearner:
@@ -43,6 +43,7 @@ class ActorLearner:
     ) -> None:
         self._settings, self._batch_size = specification.replay, specification.algorithm.batch_size
         self._gradient_rule = specification.update.rule == "gradient"
+        self._gate = LossGate(specification.update.outlier_deviations)
         self._importance_exponent = self._settings.importance_exponent.build()
         self._experience, self._learner, self._synchroniser = experience, learner, synchroniser
         self._parameters, self._replay, self._stopwatch = parameters, replay, stopwatch
@@ -102,21 +103,27 @@ class ActorLearner:
             with self._stopwatch.on("sample"):
                 self._replay.update_priorities(samples, td_errors)
 
-    def _learn(self, sample: ReplaySample) -> np.ndarray:
+    def _learn(self, sample: ReplaySample) -> Array:
         clock = self._synchroniser.learner_clock
         weights = None
         if self._settings.sampler == "prioritised":
             weights = importance_weights(sample, self._importance_exponent(clock))
-        if self._gradient_rule:
-            with self._stopwatch.on("gradient"):
-                gradient, result = self._learner.gradient(sample.transitions, weights)
-            self._synchroniser.push(gradient, self._experience.environment_steps)
+        with self._stopwatch.on("gradient"):
+            gradient, result = self._learner.gradient(sample.transitions, weights)
+        if self._gate.admits(result.loss):
+            self._use(gradient, result, clock)
         else:
-            with self._stopwatch.on("gradient"):
-                result = self._learner.step(sample.transitions, weights, clock)
-            self._synchroniser.after_step(self._experience.environment_steps)
-        self.record = LearningRecord(self.record.learner_steps + 1, result)
+            self._synchroniser.give_up()
+        self.record = LearningRecord(self.record.learner_steps + 1, result, self._gate.dropped)
         return result.td_errors
+
+    def _use(self, gradient: Array, result: StepResult, clock: int) -> None:
+        if self._gradient_rule:
+            self._synchroniser.push(gradient, self._experience.environment_steps)
+            return
+        with self._stopwatch.on("gradient"):
+            self._learner.descend(gradient, result, clock)
+        self._synchroniser.after_step(self._experience.environment_steps)
 
     def _wait_to_insert(self) -> None:
         """Neither verb is allowed: waits in the table for room, and tells the server that this learner lives."""

@@ -50,9 +50,13 @@ class DqnLearner:
         A gradient that is not finite changes neither parameters nor moments.
         """
         gradient, result = self.gradient(batch, weights)
+        self.descend(gradient, result, learner_clock)
+        return result
+
+    def descend(self, gradient: Array, result: StepResult, learner_clock: int) -> None:
+        """Applies what ``gradient`` returned with the local optimizer, unless it is not finite."""
         if math.isfinite(result.gradient_norm):
             self._optimizer.step(self.vector, gradient, self._learning_rate(learner_clock))
-        return result
 
     def gradient(self, batch: TransitionBatch, weights: Array | None) -> tuple[Array, StepResult]:
         """Returns the clipped gradient (P,) at θ and what the batch said; the next call overwrites the gradient."""

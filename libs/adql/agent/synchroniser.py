@@ -61,6 +61,8 @@ class Synchroniser:
     def push(self, local: Array, environment_steps: int) -> None:
         """Takes the answer under way, then sends what ``local`` (parameters, or a gradient under ``gradient``) says."""
         self.settle()
+        if self._update.rule != "gradient" and not self._local_steps:
+            return  # the answer just taken was a refusal, and took the steps back
         with self._stopwatch.on("push"):
             sent = self._rule.outgoing(local, self._base.vector, self._source.state.learners)
             self._under_way = _Push(sent, self._distance_to_base())
@@ -77,9 +79,16 @@ class Synchroniser:
             sent, self._under_way = self._under_way, None
             self._take(sent, self._source.finish_push())
 
-    def refresh(self, parameters: Parameters) -> None:
-        """Starts over from pulled ``parameters``; what was learned since the last push is given up."""
+    def give_up(self) -> None:
+        """Starts over from the server's newest parameters, as after a refusal, because of a loss that cannot be."""
+        self.settle()
+        with self._stopwatch.on("push"):
+            self._restart(self._source.pull(self._base.version) or self._base)
+
+    def _restart(self, parameters: Parameters) -> None:
+        """Takes ``parameters`` as they are; the local steps since the last push are lost and not counted."""
         merging.restart(self._learner.vector, parameters.vector)
+        self._local_steps = 0
         self._rebase(parameters)
 
     def _take(self, sent: _Push, answer: PushAnswer) -> None:
@@ -89,7 +98,7 @@ class Synchroniser:
             self._rule.merge(self._learner.vector, self._base.vector, sent.vector, answer.parameters.vector)
             self._rebase(answer.parameters)
         else:
-            self.refresh(answer.parameters)
+            self._restart(answer.parameters)
 
     def _rebase(self, parameters: Parameters) -> None:
         self._base = parameters

@@ -218,6 +218,11 @@ class UpdateSettings(Section):
     """delta: Nesterov momentum of the outer step."""
     overlap: bool = True
     """Goes on learning while a push is under way; never under ``gradient``."""
+    outlier_deviations: PositiveFloat | None = None
+    """A learner drops an update whose loss is this many deviations above its running mean (Gorila); null: none.
+
+    Off, because the Huber loss and ``max_gradient_norm`` bound what one batch can do.
+    """
     staleness: StalenessSettings = StalenessSettings()
 
     @model_validator(mode="after")

@@ -41,6 +41,7 @@ class MetricsReport:
         """Publishes everything once; cheap enough for every turn."""
         metrics.LOCAL_ENVIRONMENT_STEPS.inc(self._growth("environment_steps", environment_steps))
         metrics.LOCAL_LEARNER_STEPS.inc(self._growth("learner_steps", record.learner_steps))
+        metrics.OUTLIERS_DROPPED.inc(self._growth("outliers_dropped", record.outliers_dropped))
         for activity, seconds in stopwatch.seconds.items():
             metrics.ACTIVITY_SECONDS.labels(activity).inc(self._growth(activity, seconds))
         if episodes:
