@@ -139,6 +139,28 @@ def test_begin_twice_and_finish_without_begin_are_programming_errors(place, conn
         connection.finish()
 
 
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.parametrize("interrupted", ["begin", "finish"])
+def test_an_interrupted_request_leaves_nothing_for_the_next_one(place, connect, interrupted):
+    armed: list[bool] = []
+
+    def clock() -> float:
+        if armed.pop() if armed else False:
+            raise Interrupted
+        return time.monotonic()
+
+    with scripted_server(place, answering(ok(b"first"), ok(b"late")), answering(ok(b"own"))) as address:
+        connection = connect(address, clock=clock)
+        connection.request("GET", "/")
+        with pytest.raises(Interrupted):
+            armed[:] = [True, False] if interrupted == "begin" else [True, False, False]
+            connection.request("GET", "/")
+        assert bytes(connection.request("GET", "/").body) == b"own"
+
+
 BROKEN_ANSWERS = {
     "nothing": b"",
     "half a head": b"HTTP/1.1 200 OK\r\ncontent-",

@@ -88,6 +88,9 @@ class Connection:
             self._send_failure = error  # an early refusal may still lie in the socket: finish() looks for it
         except OSError as error:
             raise self._broken(error) from error
+        except BaseException:  # interrupted by a signal: half a request may have been sent
+            self.close()
+            raise
         self._under_way = timeout
 
     def finish(self) -> Response:
