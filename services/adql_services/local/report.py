@@ -1,9 +1,205 @@
-"""report.html."""
+"""report.html: one file that shows a run; it holds everything it needs, and asks nobody."""
 
-from adql.config import RunSpecification
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from adql.config import RunSpecification, to_yaml
+from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
+from adql_services.local.history import (
+    Episode,
+    Evaluated,
+    Moment,
+    read_episodes,
+    read_evaluations,
+    read_moments,
+)
+from adql_services.local.report_style import STYLE
 from adql_services.local.run_directory import RunDirectory
 from adql_services.local.summary import Tree
 
+EPISODES_SMOOTHED = 20
+MAX_STALENESS_BARS = 16
+
 
 def write_report(specification: RunSpecification, directory: RunDirectory, summary: Tree) -> None:
-    """Writes it."""
+    """Writes the report of the run in ``directory``, whole or not at all."""
+    page = render(
+        specification,
+        summary,
+        read_evaluations(directory.evaluations),
+        read_episodes(directory.episodes),
+        read_moments(directory.progress),
+        directory.command.read_text(encoding="utf-8"),
+    )
+    temporary = directory.report.with_suffix(".tmp")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(directory.report)
+
+
+def render(
+    specification: RunSpecification,
+    summary: Tree,
+    evaluations: Sequence[Evaluated],
+    episodes: Sequence[Episode],
+    moments: Sequence[Moment],
+    command: str,
+) -> str:
+    """Returns the whole page."""
+    title = f"ADQL · {specification.environment.id}"
+    learning = [*_greedy_figures(specification, evaluations, moments), *_training_figures(episodes)]
+    running = [_speed(moments), _staleness(summary), _updates(summary), _activities(summary)]
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>'
+        f"{_header(specification, summary)}{_tiles(specification, summary)}"
+        f"<h2>Is it learning?</h2>{_charts(learning)}<h2>How did it run?</h2>{_charts(running)}"
+        f"<h2>Command</h2><pre>{escape(command.strip())}</pre>"
+        f'<h2>Settings</h2><pre class="columns">{escape(to_yaml(specification))}</pre>'
+        f"<details><summary>Packages</summary><pre>{escape(_packages(summary))}</pre></details></main></body></html>\n"
+    )
+
+
+def _header(specification: RunSpecification, summary: Tree) -> str:
+    status = str(summary["status"])
+    words = {"reached": "goal reached", "budget": "budget spent"}.get(status, status)
+    reason = f" · {summary['reason']}" if summary.get("reason") else ""
+    lead = (
+        f"{specification.training.learners} learners, rule {specification.update.rule}, "
+        f"seed {specification.run.seed}{reason}"
+    )
+    return (
+        f'<header><h1>{escape(specification.environment.id)}</h1><span class="status {escape(status)}">{escape(words)}'
+        f'</span></header><p class="lead">{escape(lead)}</p>'
+    )
+
+
+def _tiles(specification: RunSpecification, summary: Tree) -> str:
+    found, staleness = summary["evaluation"], summary["staleness"] or {"mean": 0.0, "max": 0}
+    goal = "" if specification.goal is None else f"goal {specification.goal:g}, "
+    tiles = [
+        ("Environment steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
+        ("Learner steps", f"{summary['learner_steps']:,}", f"{summary['version']['number']:,} updates"),
+        ("Wall time", f"{summary['wall_seconds']:,.1f} s", "since the first environment step"),
+        ("CPU time", f"{summary['cpu_seconds']:,.1f} s", "all processes"),
+        ("Staleness", f"{staleness['mean']:.2f}", f"versions on average, at most {staleness['max']}"),
+    ]
+    if found:
+        tiles[:0] = [("Greedy return", f"{found['mean_return']:,.1f}", f"{goal}{found['episodes']} episodes")]
+        if found["success_rate"] is not None:
+            tiles[1:1] = [("Success rate", f"{found['success_rate']:.0%}", f"median {found['median_return']:,.4g}")]
+    cells = (f"<div><dt>{escape(n)}</dt><dd>{escape(v)}<small>{escape(s)}</small></dd></div>" for n, v, s in tiles)
+    return f'<dl class="tiles">{"".join(cells)}</dl>'
+
+
+def _charts(figures: Iterable[str]) -> str:
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def _figure(title: str, hint: str, chart: str | None) -> str:
+    caption = f"<figcaption>{escape(title)}<span>{escape(hint)}</span></figcaption>"
+    return f"<figure>{caption}{chart}</figure>" if chart else ""
+
+
+def _greedy_figures(
+    specification: RunSpecification, evaluations: Sequence[Evaluated], moments: Sequence[Moment]
+) -> list[str]:
+    periodic = [evaluated for evaluated in evaluations if evaluated.purpose == "periodic"]
+    hint = f"mean of {specification.evaluation.episodes} episodes, from the worst to the best of them"
+    by_steps = [(float(e.learner_steps), e) for e in periodic]
+    by_time = [(wall_seconds_at(moments, e.learner_steps), e) for e in periodic]
+    return [
+        _figure("Greedy return by learner steps", hint, _greedy(specification, by_steps, "learner steps")),
+        _figure("Greedy return by wall time", hint, _greedy(specification, by_time, "seconds")),
+    ]
+
+
+def _greedy(specification: RunSpecification, at: Sequence[tuple[float, Evaluated]], x_label: str) -> str | None:
+    if not at:
+        return None
+    return line_chart(
+        [Line("greedy return", [(x, e.mean) for x, e in at], dots=len(at) <= 80)],
+        x_label=x_label,
+        y_label="return",
+        band=Band([(x, e.lowest, e.highest) for x, e in at]),
+        level=None if specification.goal is None else ("goal", specification.goal),
+    )
+
+
+def wall_seconds_at(moments: Sequence[Moment], learner_steps: int) -> float:
+    """Returns when the run had made ``learner_steps``, between two lines of progress.csv in proportion."""
+    steps = [moment.learner_steps for moment in moments]
+    after = bisect_left(steps, learner_steps)
+    if after == 0 or after == len(steps):
+        return moments[min(after, len(steps) - 1)].wall_seconds if moments else 0.0
+    a, b = moments[after - 1], moments[after]
+    share = (learner_steps - a.learner_steps) / (b.learner_steps - a.learner_steps)
+    return a.wall_seconds + share * (b.wall_seconds - a.wall_seconds)
+
+
+def _training_figures(episodes: Sequence[Episode]) -> list[str]:
+    hint = f"while exploring; mean of the last {EPISODES_SMOOTHED} episodes of each learner"
+    returns = _by_learner(episodes, [episode.total for episode in episodes])
+    lengths = _by_learner(episodes, [float(episode.length) for episode in episodes])
+    return [
+        _figure("Training return", hint, _training(returns, "return")),
+        _figure("Episode length", hint, _training(lengths, "steps")),
+    ]
+
+
+def _by_learner(episodes: Sequence[Episode], values: Sequence[float]) -> list[Line]:
+    slots: dict[int, list[Point]] = {}
+    for episode, value in zip(episodes, values, strict=True):
+        slots.setdefault(episode.slot, []).append((float(episode.environment_steps), value))
+    return [
+        Line(f"learner {slot}", thinned(smoothed(points, EPISODES_SMOOTHED))) for slot, points in sorted(slots.items())
+    ]
+
+
+def _training(lines: Sequence[Line], y_label: str) -> str | None:
+    return line_chart(lines, x_label="environment steps of the run", y_label=y_label) if lines else None
+
+
+def _speed(moments: Sequence[Moment]) -> str:
+    environment = thinned(_rates(moments, [moment.environment_steps for moment in moments]), 120)
+    learner = thinned(_rates(moments, [moment.learner_steps for moment in moments]), 120)
+    if not environment:
+        return ""
+    chart = line_chart(
+        [Line("environment steps", environment), Line("learner steps", learner)], x_label="seconds", y_label="steps/s"
+    )
+    return _figure("Speed", "of all learners together", chart)
+
+
+def _rates(moments: Sequence[Moment], counts: Sequence[int]) -> list[Point]:
+    times = [moment.wall_seconds for moment in moments]
+    pairs = zip(times, times[1:], counts, counts[1:], strict=False)
+    return [(b, (n - m) / (b - a)) for a, b, m, n in pairs if b - a > 0.05 and n >= m]
+
+
+def _staleness(summary: Tree) -> str:
+    counts = {int(value): count for value, count in summary.get("staleness_counts", {}).items()}
+    if not counts:
+        return ""
+    shown = [(str(value), float(counts.get(value, 0))) for value in range(min(max(counts) + 1, MAX_STALENESS_BARS))]
+    if beyond := sum(count for value, count in counts.items() if value >= MAX_STALENESS_BARS):
+        shown[-1] = (f"≥{MAX_STALENESS_BARS - 1}", shown[-1][1] + beyond)
+    chart = bar_chart(shown, x_label="versions applied between pull and push", y_label="updates")
+    return _figure("Staleness", "how old the parameters were that an update was based on", chart)
+
+
+def _updates(summary: Tree) -> str:
+    updates = [(f"learner {slot}", float(count)) for slot, count in summary["updates_by_learner"].items()]
+    chart = bar_chart(updates[:MAX_STALENESS_BARS], x_label="", y_label="updates") if updates else None
+    return _figure("Applied updates", "by learner", chart)
+
+
+def _activities(summary: Tree) -> str:
+    activities = summary.get("activity_seconds", {})
+    hint = "share of each learner process, where it could be asked"
+    return _figure("Where the learners' time went", hint, share_chart(activities) if activities else None)
+
+
+def _packages(summary: Tree) -> str:
+    packages = {"python": summary["python"], **summary["packages"]}
+    return "\n".join(f"{name} {version}" for name, version in packages.items())
