@@ -61,7 +61,7 @@ def test_reset_row_makes_no_transition_and_joins_no_window():
     accumulator = Accumulator(1, 2, GAMMA)
     one_step(accumulator, 0, 1.0, terminated=True)
     assert len(one_step(accumulator, 7, 100.0, valid=False)) == 0
-    one_step(accumulator, 10, 1.0)
+    assert len(one_step(accumulator, 10, 1.0)) == 0
     assert rows(one_step(accumulator, 11, 2.0)) == [(10, 0, 2.0, 0.25, 12)]
 
 

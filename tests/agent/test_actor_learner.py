@@ -55,6 +55,24 @@ def test_prioritised_replay_gets_the_td_errors_back():
     assert len(np.unique(drawn.probabilities)) > 10
 
 
+def test_prioritised_batch_is_learned_with_its_importance_weights():
+    """N = 8, P = 1/8, 1/2 and 1/32 and β = 1 give N·P = 1, 4 and ¼: weights ¼, 1/16 and 1 of the batch's largest."""
+    run = run_of(1, "replay.sampler=prioritised", "replay.importance_exponent.initial=1")
+    transitions = TransitionBatch(
+        observation=np.zeros((3, 4), np.float32),
+        action=np.zeros(3, np.int32),
+        reward=np.array([10.0, 20.0, 30.0], np.float32),
+        discount=np.zeros(3, np.float32),
+        next_observation=np.zeros((3, 4), np.float32),
+    )
+    loop = run.loops[0]
+    q = float(loop._learner._network.q_values(loop._learner.vector, transitions.observation[:1])[0, 0])
+    probabilities = np.array([1 / 8, 1 / 2, 1 / 32])
+    loop._learn(ReplaySample(transitions, SampleInfo(np.zeros(3, np.uint64), probabilities, 1, 8)))
+    huber = np.array([10.0, 20.0, 30.0]) - q - 0.5
+    assert loop.record.newest.loss == pytest.approx(np.mean(huber * [1 / 4, 1 / 16, 1]), rel=1e-5)
+
+
 class RefusingReplay:
     """Refuses both verbs until ``room`` is set; remembers what it was asked."""
 

@@ -1,0 +1,48 @@
+"""Bugs that a learning curve may hide, each planted into a copy of the code: a named test turns red for each."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.planting import Bug, copied, plant, run_tests
+
+AGENT = "libs/adql/agent"
+BUGS = {
+    "terminated and truncated swapped": (
+        Bug(f"{AGENT}/accumulator.py", "(held, closed, terminated, next_obs", "(held, closed, truncated, next_obs"),
+        "tests/agent/test_accumulator.py::test_truncation_still_bootstraps",
+    ),
+    "importance weights dropped": (
+        Bug(f"{AGENT}/actor_learner.py", "weights = importance_weights(", "_ = importance_weights("),
+        "tests/agent/test_actor_learner.py::test_prioritised_batch_is_learned_with_its_importance_weights",
+    ),
+    "target network skipped": (
+        Bug(f"{AGENT}/learner.py", "q_values(self.target_vector, batch", "q_values(self.vector, batch"),
+        "tests/learning/test_conformance.py::test_600_losses_agree_with_a_plain_single_process_loop[plain-periodic]",
+    ),
+    "reset row inserted": (
+        Bug(f"{AGENT}/accumulator.py", "= observation, action, 0.0, valid", "= observation, action, 0.0, True"),
+        "tests/agent/test_accumulator.py::test_reset_row_makes_no_transition_and_joins_no_window",
+    ),
+    "reset row taken for a step": (
+        Bug(f"{AGENT}/environments.py", "valid, self._ended = ~self._ended,", "valid, self._ended = self._ended >= 0,"),
+        "tests/agent/test_actor.py::test_reset_rows_are_neither_inserted_nor_counted",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_planted_bug_turns_its_test_red(tmp_path: Path, name: str) -> None:
+    bug, test = BUGS[name]
+    copy = copied(tmp_path / "copy")
+    plant(copy, bug)
+    outcome = run_tests(copy, test)
+    assert outcome.returncode == 1, outcome.stdout[-2_000:] + outcome.stderr[-2_000:]
+    assert "AssertionError" in outcome.stdout
+    assert "1 failed" in outcome.stdout
+
+
+def test_the_same_tests_are_green_on_an_unchanged_copy(tmp_path: Path) -> None:
+    tests = [test for _, test in BUGS.values()]
+    outcome = run_tests(copied(tmp_path / "copy"), *tests)
+    assert outcome.returncode == 0, outcome.stdout[-2_000:] + outcome.stderr[-2_000:]
