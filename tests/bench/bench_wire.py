@@ -26,7 +26,10 @@ from adql.types import ArraySpec
 from adql.wire import routes
 from adql.wire.codec import decode, encode
 from adql.wire.connection import Connection
-from adql_services.runtime import BinaryResponse, Health, application, read_body, serve
+from adql_services.runtime.app import application
+from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.serving import serve
+from adql_services.runtime.side_port import Health
 
 SIZE = 1_750_000
 """Parameters: 7 MB of float32."""

@@ -14,16 +14,11 @@ from adql.telemetry import logs
 from adql.types import ArraySpec
 from adql.wire import routes
 from adql.wire.codec import ANY, decode, encode
-from adql_services.runtime import (
-    BinaryResponse,
-    Health,
-    StrictModel,
-    Tokens,
-    WaitSeconds,
-    application,
-    read_body,
-    serve,
-)
+from adql_services.runtime.app import StrictModel, WaitSeconds, application
+from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.serving import serve
+from adql_services.runtime.side_port import Health
+from adql_services.runtime.tokens import Tokens
 
 LIMIT = 8 * 2**20
 SPECS = [ArraySpec("parameters", (ANY,))]

@@ -13,7 +13,7 @@ import pytest
 from adql.errors import WireError
 from adql.wire import routes
 from adql.wire.connection import Connection
-from adql_services.runtime import Health
+from adql_services.runtime.side_port import Health
 from tests.services.running import launch, running, wait_until
 
 HALF_HEAD = b"GET /v1/stale HTTP/1.1\r\nHost"
@@ -212,7 +212,7 @@ def test_liveness_is_lost_when_the_loop_hangs():
 
 CHILD = """
 import sys, time
-from adql_services.runtime import exit_with_parent
+from adql_services.runtime.parent import exit_with_parent
 exit_with_parent()
 print("ready", flush=True)
 time.sleep(60)

@@ -2,7 +2,7 @@ import pytest
 
 from adql.config import ReplayServerSettings
 from adql.errors import InputError
-from adql_services.runtime import Tokens
+from adql_services.runtime.tokens import Tokens
 
 
 @pytest.fixture

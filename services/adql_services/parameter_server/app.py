@@ -12,7 +12,9 @@ from adql.types import ArraySpec, Update, Version
 from adql.wire import codec, routes
 from adql.wire.run_state import to_header
 from adql_services.parameter_server.service import ParameterService
-from adql_services.runtime import BinaryResponse, StrictModel, Tokens, WaitSeconds, application, read_body
+from adql_services.runtime.app import StrictModel, WaitSeconds, application
+from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.tokens import Tokens
 
 BODY_SLACK_BYTES = 16 * 1024
 """Room for prefix and header beside the vector."""

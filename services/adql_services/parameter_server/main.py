@@ -9,7 +9,11 @@ from adql.telemetry import logs
 from adql_services.parameter_server.app import build
 from adql_services.parameter_server.opening import open_run
 from adql_services.parameter_server.service import ParameterService
-from adql_services.runtime import Health, Shutdown, Tokens, exit_with_parent, serve
+from adql_services.runtime.parent import exit_with_parent
+from adql_services.runtime.serving import serve
+from adql_services.runtime.shutdown import Shutdown
+from adql_services.runtime.side_port import Health
+from adql_services.runtime.tokens import Tokens
 
 
 def run(specification: RunSpecification, settings: ParameterServerSettings) -> int:

@@ -17,7 +17,8 @@ from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
 from adql_services.parameter_server.metrics_report import MetricsReport
 from adql_services.parameter_server.opening import Opened
-from adql_services.runtime import Health, Shutdown
+from adql_services.runtime.shutdown import Shutdown
+from adql_services.runtime.side_port import Health
 
 DURABLE_WAIT_SECONDS = 10.0
 """How long a durable answer may take; then the client asks again with the same sequence."""

@@ -10,7 +10,9 @@ from adql.config import RunSpecification, SignatureSettings
 from adql.replay import InsertResult, PriorityResult, TableStatistics
 from adql.wire import codec, replay_format, routes
 from adql_services.replay.service import ReplayService
-from adql_services.runtime import BinaryResponse, StrictModel, Tokens, WaitSeconds, application, read_body
+from adql_services.runtime.app import StrictModel, WaitSeconds, application
+from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.tokens import Tokens
 
 MAX_CHUNKS_AN_INSERT = 16
 """An insert may be this many times replay.chunk_transitions: the ends of episodes make chunks longer."""

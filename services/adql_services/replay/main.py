@@ -23,7 +23,10 @@ from adql.telemetry import logs
 from adql.wire.replay_format import transition_columns
 from adql_services.replay.app import make_app
 from adql_services.replay.service import ReplayService
-from adql_services.runtime import Health, Tokens, exit_with_parent, serve
+from adql_services.runtime.parent import exit_with_parent
+from adql_services.runtime.serving import serve
+from adql_services.runtime.side_port import Health
+from adql_services.runtime.tokens import Tokens
 
 
 def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
