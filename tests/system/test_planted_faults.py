@@ -1,14 +1,12 @@
 """The exactly-once test is itself tested: each fault, planted in a copy of the code, must turn it red."""
 
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.planting import Bug, copied, plant, run_tests
+
 SERVICE = "services/adql_services/parameter_server"
 LIBRARY = "libs/adql"
 
@@ -51,50 +49,26 @@ FAULTS = {
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
-def planted(directory: Path, file: str, right: str, wrong: str) -> Path:
-    """Returns a copy of the code with one place changed."""
-    for part in ("libs", "services", "tests"):
-        shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", directory)
-    text = (directory / file).read_text()
-    assert text.count(right) == 1, f"{file} no longer holds exactly once: {right}"
-    (directory / file).write_text(text.replace(right, wrong))
-    return directory
-
-
 BY_STORE = {"no duplicate check"}
 """Faults that show when the store is killed; the others show when the server is."""
 
 
 def run_exactly_once(directory: Path, cycles: int, killed: str) -> subprocess.CompletedProcess[str]:
-    """Runs the test of ``directory`` against the code there."""
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(str(directory / part) for part in ("libs", "services", ".")),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "ADQL_TEST_CYCLES": str(cycles),
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "tests/system/test_exactly_once.py",
-    ]
-    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=120)
+    """Runs the test of the copy in ``directory`` that kills the ``killed``: server or store."""
+    chosen = ("tests/system/test_exactly_once.py", "-k", f"kill_9_of_the_{killed}")
+    return run_tests(directory, *chosen, environ={"ADQL_TEST_CYCLES": str(cycles)})
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_fault_turns_the_test_red(tmp_path, fault):
     killed = "store" if fault in BY_STORE else "server"
-    outcome = run_exactly_once(planted(tmp_path / "copy", *FAULTS[fault]), cycles=4, killed=killed)
+    copy = copied(tmp_path / "copy")
+    plant(copy, Bug(*FAULTS[fault]))
+    outcome = run_exactly_once(copy, cycles=4, killed=killed)
     assert outcome.returncode == 1, outcome.stdout[-2_000:] + outcome.stderr[-2_000:]
     assert "1 failed" in outcome.stdout
 
 
 def test_unchanged_copy_is_green(tmp_path):
-    file, right, _ = FAULTS["no duplicate check"]
-    outcome = run_exactly_once(planted(tmp_path / "copy", file, right, right), cycles=2, killed="server")
+    outcome = run_exactly_once(copied(tmp_path / "copy"), cycles=2, killed="server")
     assert outcome.returncode == 0, outcome.stdout[-2_000:]
