@@ -305,10 +305,11 @@ def test_weight_of_average_follows_the_live_learners():
     server = owning_server(tiny_specification(update={"rule": "average"}))
     session = server.register("both").identifier
     server.register("actor")
-    for _ in range(3):
-        server.register("learner")
     server.push(update(server, session, 0, vector=np.full(SIZE, 4, np.float32)))
-    assert server.parameters.vector.tolist() == [1, 1, 1, 1]
+    assert server.parameters.vector.tolist() == [4, 4, 4, 4]
+    server.register("learner")
+    server.push(update(server, session, 1, vector=np.full(SIZE, 8, np.float32)))
+    assert server.parameters.vector.tolist() == [6, 6, 6, 6]
 
 
 def test_staleness_is_counted_for_applied_updates(server, session):

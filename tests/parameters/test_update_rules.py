@@ -33,8 +33,9 @@ def test_average_moves_a_share_towards_the_learner():
     assert applied(rule("average", weight=0.25)).tolist() == [1.5, 2.0, 2.5, 3.0]
 
 
-def test_average_gives_each_live_learner_the_same_share():
-    assert applied(rule("average"), learners=4).tolist() == [1.5, 2.0, 2.5, 3.0]
+@pytest.mark.parametrize(("learners", "expected"), [(1, [3, 2, 1, 0]), (2, [2, 2, 2, 2]), (8, [2, 2, 2, 2])])
+def test_average_follows_a_lone_learner_whole_and_one_of_many_half_way(learners, expected):
+    assert applied(rule("average"), learners=learners).tolist() == expected
 
 
 def test_average_is_damped_on_its_weight():
@@ -47,7 +48,8 @@ def test_elastic_adds_the_difference_and_is_never_damped():
 
 def test_delta_adds_a_share_of_the_difference():
     assert applied(rule("delta", outer_learning_rate=0.5)).tolist() == [2.5, 3.0, 3.5, 4.0]
-    assert applied(rule("delta"), learners=2).tolist() == [2.5, 3.0, 3.5, 4.0]
+    assert applied(rule("delta"), learners=8).tolist() == [2.5, 3.0, 3.5, 4.0]
+    assert applied(rule("delta"), learners=1).tolist() == [4.0, 4.0, 4.0, 4.0]
     assert applied(rule("delta", outer_learning_rate=1.0), factor=0.5).tolist() == [2.5, 3.0, 3.5, 4.0]
 
 

@@ -209,11 +209,11 @@ class UpdateSettings(Section):
     sync_every: PositiveInt | None = None
     """Local learner steps between two pushes; null: 8, and 1 under ``gradient``, which allows nothing else."""
     weight: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """average: w of θ ← θ + w·(θ_i − θ); null: 1/live learners."""
+    """average: w of θ ← θ + w·(θ_i − θ); null: ½, and 1 for a lone learner."""
     elastic_alpha: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """elastic: α of d = α(θ_i − θ̃); null: 0.9/live learners, at most 0.45."""
     outer_learning_rate: PositiveFloat | None = None
-    """delta: η of θ ← θ + η·Δ; null: 1/live learners."""
+    """delta: η of θ ← θ + η·Δ; null: ½, and 1 for a lone learner."""
     outer_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """delta: Nesterov momentum of the outer step."""
     overlap: bool = True
