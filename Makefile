@@ -33,14 +33,14 @@ type: $(VENV)/.dev  ## check types
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev  ## measure; one JSON line a case
-	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
 
 clean:  ## remove what was installed and cached, keep runs/
 	rm -rf $(VENV) .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A bare Debian has Python without the venv module; virtualenv makes the same folder then.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
 	  rm -rf $(VENV); \
 	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .bootstrap virtualenv && \
 	  PYTHONPATH=.bootstrap $(PYTHON) -m virtualenv --quiet $(VENV); }
