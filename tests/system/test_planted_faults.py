@@ -23,12 +23,6 @@ FAULTS = {
         "if recorded is not None and recorded.kind != 'applied':",
     ),
     "gaps are accepted": (f"{LIBRARY}/parameters/sessions.py", "if sequence > last + 1:", "if sequence > 10**9:"),
-    "durable updates are sent again": (
-        f"{LIBRARY}/wire/delivery.py",
-        "        self._held.drop_up_to(durable)\n        self.next_sequence = last + 1\n"
-        "        lost = self._held.take_after(last)",
-        "        self.next_sequence = last + 1\n        lost = self._held.take_after(-1)",
-    ),
     "nothing is sent again": (
         f"{LIBRARY}/wire/delivery.py",
         "lost = self._held.take_after(last)",
@@ -39,15 +33,9 @@ FAULTS = {
         "self.sessions.load(record.sessions)",
         "self.sessions.load(type(record.sessions)())",
     ),
-    "published vector is written": (
-        f"{LIBRARY}/parameters/server.py",
-        "result = self._pool.spare()",
-        "result = self._vector.view(); result = np.frombuffer(result.base, np.float32)",
-    ),
 }
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
-
 
 BY_STORE = {"no duplicate check"}
 """Faults that show when the store is killed; the others show when the server is."""

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import FastAPI, Header, Request, Response
 from pydantic import Field
 
+from adql.encodings import from_wire, to_wire
 from adql.errors import UnavailableError, WireVersionError
 from adql.parameters.run_record import Episodes
 from adql.types import ArraySpec, Update, Version
@@ -124,7 +125,8 @@ def _add_parameters(app: FastAPI) -> None:
     async def push(request: Request, durable: bool = False) -> Response:
         service = _service(request)
         limit = 4 * service.size + BODY_SLACK_BYTES
-        message = codec.decode(await read_body(request, limit=limit), [ArraySpec("update", (service.size,))])
+        expected = ArraySpec("update", (service.size,), service.encoding)
+        message = codec.decode(await read_body(request, limit=limit), [expected])
         result = await service.push(
             _update(message), message.text("run_id"), message.text("config_hash"), durable=durable
         )
@@ -136,7 +138,8 @@ def _add_parameters(app: FastAPI) -> None:
             "applied_version": result.applied.number,
             "staleness": result.staleness,
         }
-        return BinaryResponse(codec.encode(fields, {"parameters": result.parameters.vector}), _headers(service))
+        encoded = to_wire(result.parameters.vector, service.encoding)
+        return BinaryResponse(codec.encode(fields, {"parameters": encoded}), _headers(service))
 
     @app.get(routes.RUN)
     async def run(request: Request) -> Response:
@@ -183,7 +186,7 @@ def _update(message: codec.Message) -> Update:
         session=message.text("session", 64),
         sequence=message.integer("sequence"),
         based_on=Version(message.integer("epoch"), message.integer("version")),
-        vector=message.arrays["update"],
+        vector=from_wire(message.arrays["update"]),
         learner_steps=message.integer("learner_steps", 1, MAX_LEARNER_STEPS),
         environment_steps=message.integer("environment_steps", 0, 2**53 - 1),
     )

@@ -190,6 +190,7 @@ class Committer:
     def _set_available(self, available: bool) -> None:
         if available != self._machine.available:
             self._machine.available = available
+            self._commits.flash()
             self._on_available(available)
 
     # What follows from a commit

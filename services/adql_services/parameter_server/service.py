@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adql.config import RunSpecification
+from adql.encodings import to_wire
 from adql.errors import AdqlError, CheckpointError, NotFoundError, StoreUnavailableError, UnavailableError
 from adql.parameters import run_record
 from adql.parameters.server import PushResult
@@ -92,6 +93,11 @@ class ParameterService:
         return len(self._machine.parameters.vector)
 
     @property
+    def encoding(self) -> str:
+        """In which learners' vectors travel, both ways; evaluations are of float32 parameters."""
+        return self._specification.update.encoding
+
+    @property
     def lease_seconds(self) -> float:
         """A session expires after this long without a word."""
         return self._specification.durability.lease_seconds
@@ -158,7 +164,8 @@ class ParameterService:
                 "version": parameters.version.number,
                 "config_hash": self._machine.identity.config_hash,
             }
-            self._pull_body = parameters.version, codec.encode(fields, {"parameters": parameters.vector})
+            encoded = to_wire(parameters.vector, self.encoding)
+            self._pull_body = parameters.version, codec.encode(fields, {"parameters": encoded})
         return self._pull_body[1]
 
     async def push(self, update: Update, run_id: str, config_hash: str, durable: bool) -> PushResult:
