@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from adql.agent.evaluation import EpisodeResults, interquartile_mean, play_episodes, successes_by_goal
 from adql.agent.networks import Network, make_network
-from adql.config import RunSpecification, load_specification
+from adql.config import RunSpecification, config_hash, load_specification
 from adql.errors import CheckpointError, InputError
 from adql.types import Float32Array
 from adql_services.local.run_directory import RunDirectory
@@ -29,7 +29,9 @@ def evaluate(path: Path, policy: str, episodes: int, *, as_json: bool) -> int:
     specification = load_specification(directory.specification, environ={})
     assert specification.environment.signature is not None, "run.yaml is resolved"
     network = make_network(specification.network, specification.environment.signature)
-    vector = load_policy(directory.best_policy if policy == "best" else directory.last_policy, network)
+    file = directory.best_policy if policy == "best" else directory.last_policy
+    vector = load_policy(file, network)
+    check_owner(file, specification)
     results = play_episodes(specification.environment, network, vector, episodes, SEED)
     sys.stdout.write(_told(_figures(specification, results), as_json))
     return 0
@@ -52,6 +54,21 @@ def load_policy(file: Path, network: Network) -> Float32Array:
     if found != wanted:
         raise CheckpointError(f"{file} has arrays {found}, this run's network has {wanted}; it belongs to another run")
     return np.concatenate([tensors[entry.name].ravel() for entry in network.manifest.entries])
+
+
+def check_owner(file: Path, specification: RunSpecification) -> None:
+    """Refuses a policy of the same shape that another environment or other settings made.
+
+    Raises:
+        CheckpointError: it says which configuration it belongs to.
+    """
+    with safe_open(file, framework="np") as opened:
+        found = (opened.metadata() or {}).get("config_hash", "none")
+    if found != config_hash(specification):
+        raise CheckpointError(
+            f"{file} belongs to configuration {found[:12]}, this run has {config_hash(specification)[:12]}; "
+            "it is another run's policy: evaluate it with its own DIR"
+        )
 
 
 def _figures(specification: RunSpecification, results: EpisodeResults) -> dict[str, float | int | None]:

@@ -112,10 +112,10 @@ class LocalRun:
         self._view.close()
         going = self._supervisor.ask_to_stop(list(self._supervisor.children))
         try:
-            if observation.run:
-                self._write_results(observation, failure)
-            elif isinstance(failure, InputError):
+            if isinstance(failure, InputError) and not observation.environment_steps:
                 self._directory.discard()
+            elif observation.run:
+                self._write_results(observation, failure)
         finally:
             self._stop_servers(going)
 

@@ -1,6 +1,7 @@
 """The folder of a run: what lies where, and who may write it."""
 
 import fcntl
+import os
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -78,8 +79,8 @@ class RunDirectory:
             InputError: another process trains here.
         """
         try:
-            self._lock_file = (self.path / ".lock").open("w")
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = os.open(self.path / ".lock", os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"{self.path} is being trained in by another process; end that one or choose another DIR"

@@ -1,0 +1,81 @@
+import sys
+
+import pytest
+
+from adql.errors import InputError, RunFailedError
+from adql_services.local.processes import Child, Supervisor
+from tests.services.running import wait_until
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def supervisor(said, clock):
+    supervisor = Supervisor(said.append, clock)
+    yield supervisor
+    supervisor.stop(list(supervisor.children), 5.0)
+
+
+def child(tmp_path, program: str) -> Child:
+    return Child("learner-0", [sys.executable, "-c", program], {}, tmp_path / "log")
+
+
+def ended(supervisor: Supervisor) -> None:
+    wait_until(lambda: supervisor.children["learner-0"].exit_code() is not None)
+
+
+def test_dead_child_comes_back_after_a_pause(supervisor, tmp_path, clock, said):
+    supervisor.start(child(tmp_path, "import time; time.sleep(60)"))
+    first = supervisor.children["learner-0"].pid
+    supervisor.children["learner-0"].send(9)
+    ended(supervisor)
+    supervisor.check()
+    supervisor.check()
+    assert (supervisor.state_of("learner-0"), said) == (
+        "restarting",
+        ["learner-0 ended with code -9; starting it again in 0.5 s"],
+    )
+    clock.now += 0.6
+    supervisor.check()
+    assert supervisor.state_of("learner-0") == "running" and supervisor.children["learner-0"].pid != first
+
+
+def test_crash_loop_ends_the_run_with_the_last_words(supervisor, tmp_path, clock):
+    supervisor.start(child(tmp_path, "import sys; sys.exit('error: no such thing')"))
+    with pytest.raises(RunFailedError, match=r"4 times in a row .* exit code 1: no such thing; see"):
+        for _ in range(4):
+            ended(supervisor)
+            supervisor.check()
+            clock.now += 5.0
+            supervisor.check()
+
+
+def test_child_that_refuses_its_input_ends_the_run_at_once(supervisor, tmp_path):
+    supervisor.start(child(tmp_path, "import sys; print('error: wrong key'); sys.exit(2)"))
+    ended(supervisor)
+    with pytest.raises(InputError, match="learner-0: wrong key"):
+        supervisor.check()
+
+
+def test_child_that_ignores_sigterm_is_killed_after_the_grace(supervisor, tmp_path):
+    program = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    supervisor.start(child(tmp_path, program))
+    going = supervisor.children["learner-0"]
+    wait_until(lambda: "up" in going.log.read_text())
+    supervisor.stop(["learner-0"], 0.1)
+    assert going.exit_code() == -9

@@ -1,0 +1,49 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from adql_services.local.history import Episode, Evaluated, Moment
+from adql_services.local.report import render, wall_seconds_at
+from adql_services.local.summary import Outcome, make_summary
+from tests.local.runs import observation, specification
+
+MOMENTS = [
+    Moment(100.0 + t, float(t), 2.0 * t, 1_000 * t, 250 * t, 2, 1.0, 1_000 * t, 15.9) for t in range(9)
+]  # fmt: skip
+EPISODES = [Episode(100.0 + i, i % 2, 20 * i, 10.0 + i, 10 + i) for i in range(300)]
+EVALUATIONS = [Evaluated("periodic", 250 * i, 1_000 * i, 60.0 * i, 50.0 * i, 70.0 * i) for i in range(1, 9)]
+OUTCOME = Outcome("budget", 8.0, 16.0, 0, {"learner-0": {"push": 1.0, "gradient": 2.0}})
+
+
+def page(evaluations=EVALUATIONS, episodes=EPISODES, moments=MOMENTS, command="adql train\n") -> str:
+    summary = make_summary(specification(), observation("budget"), OUTCOME, {})
+    return render(specification(), summary, evaluations, episodes, moments, command)
+
+
+def test_report_asks_nobody_and_runs_no_script():
+    text = page()
+    assert not re.search(r"<script|<link|<img|@import|url\(|https?://", text)
+
+
+def test_report_shows_every_figure():
+    titles = re.findall(r"<figcaption>([^<]+)", page())
+    assert titles == [
+        "Greedy return by learner steps", "Greedy return by wall time", "Training return", "Episode length",
+        "Speed", "Staleness", "Applied updates", "Where the learners&#x27; time went",
+    ]  # fmt: skip
+
+
+def test_report_of_a_run_that_had_hardly_begun_is_a_page_too():
+    text = page([], [], [])
+    HTMLParser().feed(text)
+    assert "budget spent" in text and "Greedy return by learner steps" not in text
+
+
+def test_report_escapes_what_was_typed():
+    assert "<b>" not in page(command="adql train run.name='<b>'\n")
+
+
+@pytest.mark.parametrize(("learner_steps", "expected"), [(0, 0.0), (250, 1.0), (375, 1.5), (9_999, 8.0)])
+def test_wall_time_of_a_version_lies_between_the_moments(learner_steps, expected):
+    assert wall_seconds_at(MOMENTS, learner_steps) == pytest.approx(expected)

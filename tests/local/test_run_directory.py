@@ -1,0 +1,85 @@
+from datetime import datetime
+
+import pytest
+
+from adql.config import load_specification
+from adql.errors import ConfigError, InputError
+from adql_services.local.resume import changed, check_not_over
+from adql_services.local.run_directory import RunDirectory, new_path
+from tests.local.runs import specification
+
+
+def test_new_run_writes_its_settings_and_command(tmp_path):
+    directory = RunDirectory.create(tmp_path / "run", specification(), ["adql", "train", "a b"])
+    assert load_specification(directory.specification, environ={}) == specification()
+    assert directory.command.read_text() == "adql train 'a b'\n"
+
+
+def test_existing_run_is_refused_and_named(tmp_path):
+    RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+    with pytest.raises(InputError, match="adql resume"):
+        RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+
+
+def test_folder_with_other_things_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not empty"):
+        RunDirectory.create(tmp_path, specification(), ["adql"])
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_second_training_in_a_folder_is_refused(tmp_path):
+    first = RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+    with pytest.raises(InputError, match="trained in by another process"):
+        RunDirectory.open(first.path)
+
+
+def test_full_disk_is_refused_with_the_way_on(tmp_path):
+    directory = RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+    with pytest.raises(InputError, match=r"MB free, needed are .*make room, then `adql resume"):
+        directory.check_space(2**80)
+
+
+def test_only_a_folder_that_this_process_made_is_discarded(tmp_path):
+    RunDirectory.create(tmp_path / "run", specification(), ["adql"]).discard()
+    assert not (tmp_path / "run").exists()
+    kept = RunDirectory.create(tmp_path / "kept", specification(), ["adql"])
+    RunDirectory(kept.path).discard()
+    assert kept.specification.exists()
+
+
+def test_new_path_is_new_within_a_second(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    now = datetime(2026, 1, 31, 23, 59, 59)
+    first = new_path(specification(), now)
+    first.mkdir(parents=True)
+    assert (str(first), str(new_path(specification(), now))) == (
+        "runs/CartPole-v1-20260131-235959",
+        "runs/CartPole-v1-20260131-235959-2",
+    )
+
+
+@pytest.fixture
+def run_yaml(tmp_path):
+    return RunDirectory.create(tmp_path / "run", specification(), ["adql"]).specification
+
+
+@pytest.mark.parametrize("key", ["network.hidden=[8]", "run.seed=3", "run.name=other", "replay.capacity=5000"])
+def test_key_that_defines_the_run_cannot_change(run_yaml, key):
+    with pytest.raises(ConfigError, match=key.partition("=")[0] + " was"):
+        changed(run_yaml, [key])
+
+
+def test_budget_goal_and_learners_can_change(run_yaml):
+    after = changed(run_yaml, ["training.environment_steps=900000", "training.goal=490", "training.learners=5"])
+    assert (after.training.environment_steps, after.goal, after.training.learners) == (900_000, 490, 5)
+
+
+def test_run_that_is_over_says_how_to_go_on(tmp_path):
+    reached = {"reached": True, "environment_steps": 100, "evaluation": {"mean_return": 480.0}}
+    with pytest.raises(InputError, match=r"training\.goal=960"):
+        check_not_over(tmp_path, specification(), reached)
+    with pytest.raises(InputError, match=r"training\.environment_steps=400000"):
+        check_not_over(tmp_path, specification(), {"environment_steps": 200_000})
+    check_not_over(tmp_path, specification(), {"environment_steps": 199_999})
+    check_not_over(tmp_path, specification(training={"goal": 490}), reached)

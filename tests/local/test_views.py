@@ -1,0 +1,53 @@
+import io
+
+from rich.console import Console
+
+from adql_services.local.live import LiveView
+from adql_services.local.progress import ProgressLog
+from adql_services.local.rates import Rates
+from tests.local.runs import observation, specification
+
+
+def drawn(width: int = 110, **options) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    view = LiveView(specification(), "runs/x", console=console, clock=lambda: 0.0)
+    view.close()
+    console.file = io.StringIO()
+    console.print(view.picture(observation(**options), {"learner-1": "restarting", "learner-0": "running"}))
+    return console.file.getvalue()
+
+
+def test_live_view_shows_progress_returns_speed_staleness_replay_and_learners():
+    text = drawn()
+    for part in ("8,000 of 200,000", "120.0 of 475", "88.5", "1.00, max 4", "7,900", "15.8", "working", "gone", "█"):
+        assert part in text
+    assert "learner-1 is restarting" in text
+
+
+def test_live_view_fits_a_narrow_terminal():
+    assert max(len(line) for line in drawn(70).splitlines()) <= 70
+
+
+def test_log_shows_each_new_evaluation_once():
+    stream, now = io.StringIO(), [0.0]
+    log = ProgressLog(specification(), stream, lambda: now[0], evaluations=1)
+    log.show(observation(), {})
+    log.show(observation(), {})
+    assert stream.getvalue().count("evaluation at") == 1
+    assert "greedy mean return 120.0 (119 to 121) over 20 episodes, goal 475" in stream.getvalue()
+
+
+def test_log_says_every_two_seconds_how_the_run_stands():
+    stream, now = io.StringIO(), [0.0]
+    log = ProgressLog(specification(), stream, lambda: now[0], evaluations=2)
+    for now[0] in (0.5, 1.0, 2.1, 3.0):
+        log.show(observation(), {})
+    assert stream.getvalue().count("8000 of 200000 environment steps") == 1
+
+
+def test_rates_are_those_of_the_last_seconds():
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    for now[0], steps in ((0.0, 0), (10.0, 10_000), (11.0, 10_500), (12.0, 11_000)):
+        found = rates.look(observation(environment_steps=steps))
+    assert found == (500.0, 0.0)

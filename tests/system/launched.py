@@ -1,0 +1,96 @@
+"""Starts the `adql` command as a person would, and waits for conditions."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+TINY = [
+    "network.hidden=[16]",
+    "replay.min_size=200",
+    "evaluation.every_learner_steps=200",
+    "evaluation.episodes=2",
+    "evaluation.confirm_episodes=3",
+]
+"""Settings under which a run takes seconds."""
+SHORT = [*TINY, "training.environment_steps=2000"]
+LONG = [*TINY, "training.environment_steps=100000000"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ADQL_")}
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Returns as soon as ``condition`` holds; fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "adql_services.cli", *map(str, arguments)]
+
+
+def adql(*arguments: object, environ: Mapping[str, str] | None = None, cwd: Path | None = None, seconds: float = 90.0):
+    """Runs one command to its end."""
+    return subprocess.run(
+        command(*arguments),
+        env={**ENVIRONMENT, **(environ or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+class Launched:
+    """A command under way; what it says goes to a file."""
+
+    def __init__(self, log: Path, *arguments: object, environ: Mapping[str, str] | None = None) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command(*arguments), env={**ENVIRONMENT, **(environ or {})}, stdout=output, stderr=output
+            )
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def children(self) -> dict[str, psutil.Process]:
+        """Returns the services by name: parameter-server, replay, learner-0, …, evaluator, store."""
+        found: dict[str, psutil.Process] = {}
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                words = child.cmdline()
+                name = words[3] if "adql_services.cli" in words else "store" if "valkey" in "".join(words) else ""
+                name += f"-{sum(n.startswith('learner') for n in found)}" if name == "learner" else ""
+                found[name] = child
+        return {name: child for name, child in found.items() if name}
+
+    def stop(self, number: int = signal.SIGINT, seconds: float = 30.0) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@contextlib.contextmanager
+def launched(log: Path, *arguments: object, environ: Mapping[str, str] | None = None) -> Iterator[Launched]:
+    """Yields a command under way and ends it, whatever happened."""
+    run = Launched(log, *arguments, environ=environ)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.stop(signal.SIGTERM)
+
+
+def steps(directory: Path) -> int:
+    """Returns the environment steps in the last line of progress.csv, 0 before there is one."""
+    file = directory / "progress.csv"
+    rows = file.read_text().splitlines()[1:] if file.exists() else []
+    return int(rows[-1].split(",")[3]) if rows else 0

@@ -1,0 +1,101 @@
+"""A run on this machine as a person drives it: ends, goes on, loses its store, loses its processes."""
+
+import json
+import shutil
+import signal
+
+import psutil
+import pytest
+
+from tests.system.launched import LONG, SHORT, adql, launched, steps, wait_until
+
+pytestmark = pytest.mark.system
+
+
+def summary(directory):
+    return json.loads((directory / "summary.json").read_text())
+
+
+def test_run_writes_its_folder_and_goes_on_with_a_larger_budget(tmp_path):
+    run = tmp_path / "run"
+    first = adql("train", "--output", run, *SHORT)
+    assert first.returncode == 0, first.stderr
+    before = summary(run)
+    assert {"run.yaml", "command.txt", "summary.json", "evaluations.csv", "episodes.csv", "report.html",
+            "policy-best.safetensors", "policy-last.safetensors"} <= {path.name for path in run.iterdir()}  # fmt: skip
+    assert sum(before["updates_by_learner"].values()) == before["updates"]["applied"] == before["version"]["number"]
+
+    over = adql("resume", run)
+    assert over.returncode == 2 and "training.environment_steps=" in over.stderr
+
+    again = adql("resume", run, "training.environment_steps=4000", "training.learners=1")
+    assert again.returncode == 0, again.stderr
+    after = summary(run)
+    assert after["environment_steps"] >= 4_000 and after["version"]["epoch"] == 2
+    assert after["version"]["number"] > before["version"]["number"]
+    assert after["wall_seconds"] > before["wall_seconds"] and after["cpu_seconds"] > before["cpu_seconds"]
+    assert len((run / "command.txt").read_text().splitlines()) == 2
+
+    played = adql("evaluate", run, "--episodes", 3, "--json")
+    assert json.loads(played.stdout)["episodes"] == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_everything_and_exits_0(tmp_path, number):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 1_000)
+        assert train.stop(number) == 0, train.said()
+    stopped = summary(run)
+    assert (stopped["status"], stopped["reached"]) == ("stopped", False)
+    with launched(tmp_path / "log", "resume", run) as resume:
+        wait_until(lambda: steps(run) > stopped["environment_steps"] + 1_000)
+        assert resume.stop() == 0, resume.said()
+    assert summary(run)["learner_steps"] > stopped["learner_steps"]
+    assert "transitions=0" not in (run / "logs" / "replay.log").read_text().splitlines()[-1]
+
+
+def test_every_process_ends_with_a_killed_launcher_and_the_run_goes_on(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 1_000)
+        children = train.children()
+        assert set(children) == {"store", "parameter-server", "replay", "learner-0", "learner-1", "evaluator"}
+        train.process.kill()
+        train.process.wait()
+        _, alive = psutil.wait_procs(list(children.values()), timeout=20)
+        assert not alive
+    before = steps(run)
+    with launched(tmp_path / "log", "resume", run) as resume:
+        wait_until(lambda: steps(run) > before + 1_000)
+        assert resume.stop() == 0, resume.said()
+
+
+def test_killed_learner_and_store_come_back(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 1_000)
+        for name in ("learner-0", "store"):
+            train.children()[name].kill()
+        wait_until(lambda: "learner-0 ended with code -9" in train.said() or "learner-1 ended" in train.said())
+        wait_until(lambda: "store ended with code -9; starting it again" in train.said())
+        before = steps(run)
+        wait_until(lambda: steps(run) > before + 2_000 and len(train.children()) == 6)
+        assert train.stop() == 0
+    assert summary(run)["process_restarts"] == 1
+
+
+def test_lost_store_is_refused_then_restored_from_the_newest_checkpoint(tmp_path):
+    run = tmp_path / "run"
+    assert adql("train", "--output", run, *SHORT).returncode == 0
+    kept = summary(run)["learner_steps"]
+    shutil.rmtree(run / "store")
+
+    refused = adql("resume", run, "training.environment_steps=4000")
+    assert refused.returncode == 2 and "adql restore" in refused.stderr and "Traceback" not in refused.stderr
+    restored = adql("restore", run)
+    assert restored.returncode == 0 and f"at {kept} learner steps" in restored.stdout
+    again = adql("restore", run)
+    assert again.returncode == 2 and "has lost nothing" in again.stderr
+    resumed = adql("resume", run, "training.environment_steps=4000")
+    assert resumed.returncode == 0 and summary(run)["learner_steps"] > kept, resumed.stderr
