@@ -13,18 +13,21 @@ ALLOWED = {
     "adql.errors": set(),
     "adql.types": set(),
     "adql.schedules": set(),
+    "adql.encodings": {"adql.types", "adql.errors"},
     "adql.config": {"adql.errors", "adql.schedules"},
     "adql.agent": {
         "adql.types", "adql.errors", "adql.config", "adql.schedules",
         "adql.parameters.optimizers", "adql.parameters.initial",
     },
     "adql.replay": {"adql.types", "adql.errors", "adql.config"},
-    "adql.parameters": {"adql.types", "adql.errors", "adql.config", "adql.schedules"},
-    "adql.wire": {"adql.types", "adql.errors", "adql.config"},
+    "adql.parameters": {"adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.encodings"},
+    "adql.wire": {"adql.types", "adql.errors", "adql.config", "adql.encodings"},
     "adql.telemetry": {"adql.errors"},
     "adql_services.runtime": {"adql.wire", "adql.telemetry", "adql.config", "adql.errors", "adql.types"},
 }  # fmt: skip
-LIBRARIES = {"adql.wire", "adql.telemetry", "adql.config", "adql.types", "adql.errors", "adql.schedules"}
+LIBRARIES = {
+    *("adql.wire", "adql.telemetry", "adql.config", "adql.types", "adql.errors", "adql.schedules", "adql.encodings")
+}
 SERVICES = {
     "adql_services.parameter_server": LIBRARIES | {"adql.parameters", "adql_services.runtime"},
     "adql_services.replay": LIBRARIES | {"adql.replay", "adql_services.runtime"},

@@ -90,7 +90,7 @@ class Version(NamedTuple):
 
 
 class ArraySpec(NamedTuple):
-    """Name, shape and numpy dtype name (such as ``float32``) of one array."""
+    """Name, shape and dtype name of one array: numpy's, such as ``float32``, or ``bfloat16`` on the wire."""
 
     name: str
     shape: tuple[int, ...]

@@ -16,6 +16,7 @@ from adql.agent.learner import DqnLearner
 from adql.agent.networks import make_network
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification, load_specification
+from adql.encodings import from_wire, to_wire
 from adql.errors import InvalidUpdateError, RateLimitedError, StaleUpdateError
 from adql.parameters.initial import initial_parameters
 from adql.parameters.server import ParameterServer
@@ -44,28 +45,32 @@ def specification(*assignments: str) -> RunSpecification:
 
 
 class LocalParameters:
-    """A ParameterSource that calls the state machine; the answer to a push waits until it is asked for."""
+    """A ParameterSource that calls the state machine; the answer to a push waits until it is asked for.
+
+    Everything that would travel is rounded by the run's encoding.
+    """
 
     def __init__(self, server: ParameterServer) -> None:
         self._server, self.session, self._sequence = server, server.register("both"), 0
         self.slot = self.session.slot
+        self._encoding = server.specification.update.encoding
         self.staleness: list[int] = []
         self.state = self._state()
 
     def pull(self, newer_than: Version | None, wait_seconds: float = 0.0) -> Parameters | None:
         self.state = self._state()
-        return self._server.parameters if self._server.version != newer_than else None
+        return self._parameters() if self._server.version != newer_than else None
 
     def progress(self, environment_steps: int) -> None:
         self._server.progress(self.session.identifier, environment_steps)
         self.state = self._state()
 
-    def begin_push(self, vector, based_on: Version, learner_steps: int, environment_steps: int) -> None:
-        update = Update(
-            self.session.identifier, self._sequence, based_on, vector.copy(), learner_steps, environment_steps
-        )
+    def begin_push(self, vector, based_on: Version, learner_steps: int, environment_steps: int) -> np.ndarray:
+        sent = from_wire(to_wire(vector.copy(), self._encoding))
+        update = Update(self.session.identifier, self._sequence, based_on, sent, learner_steps, environment_steps)
         self._sequence += 1
         self._answer = self._push(update)
+        return sent
 
     def finish_push(self) -> PushAnswer:
         self.state = self._state()
@@ -75,11 +80,15 @@ class LocalParameters:
         try:
             result = self._server.push(update)
         except StaleUpdateError:
-            return PushAnswer("stale", self._server.parameters)
+            return PushAnswer("stale", self._parameters())
         except InvalidUpdateError:
-            return PushAnswer("invalid", self._server.parameters)
+            return PushAnswer("invalid", self._parameters())
         self.staleness.append(result.staleness)
-        return PushAnswer(result.outcome, result.parameters, result.staleness)
+        return PushAnswer(result.outcome, self._parameters(), result.staleness)
+
+    def _parameters(self) -> Parameters:
+        newest = self._server.parameters
+        return Parameters(newest.version, from_wire(to_wire(newest.vector, self._encoding)))
 
     def _state(self) -> RunState:
         server = self._server
@@ -165,7 +174,6 @@ def assemble(spec: RunSpecification, learners: int) -> Run:
     run = Run(spec, server, make_table(spec))
     sources = [LocalParameters(server) for _ in range(learners)]
     for source in sources:
-        source.pull(None)
         _add_learner(run, source, network)
     return run
 
@@ -209,7 +217,7 @@ def _add_learner(run: Run, source: LocalParameters, network) -> None:
     replay = LocalReplay(run.table, source.session.identifier)
     epsilons = make_epsilons(spec.exploration, source.slot, copies)
     experience = Experience(actor, epsilons, replay, spec.replay.chunk_transitions, stopwatch)
-    start = run.server.parameters
+    start = source.pull(None)
     learner = DqnLearner(network, spec.algorithm, start.vector)
     synchroniser = Synchroniser(learner, source, spec.update, start, stopwatch)
     run.loops.append(ActorLearner(spec, experience, learner, synchroniser, source, replay, stopwatch))

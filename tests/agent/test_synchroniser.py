@@ -8,6 +8,7 @@ from adql.agent.learner import DqnLearner
 from adql.agent.networks import make_network
 from adql.agent.synchroniser import Synchroniser
 from adql.config import NetworkSettings, RunSpecification, SignatureSettings
+from adql.encodings import from_wire, to_wire
 from adql.types import Clocks, Parameters, PushAnswer, RunState, Version
 from tests.agent.in_process import specification
 
@@ -24,6 +25,7 @@ class ScriptedServer:
         self.clock = 0
         self.unanswered = 0
         self.newest = parameters(0, 1.0)
+        self.encoding = "float32"
 
     @property
     def state(self) -> RunState:
@@ -32,9 +34,11 @@ class ScriptedServer:
     def pull(self, newer_than, wait_seconds=0.0) -> Parameters | None:
         return self.newest if self.newest.version != newer_than else None
 
-    def begin_push(self, vector, based_on, learner_steps, environment_steps) -> None:
-        self.pushed.append((vector.copy(), based_on, learner_steps, environment_steps))
+    def begin_push(self, vector, based_on, learner_steps, environment_steps) -> np.ndarray:
+        sent = from_wire(to_wire(vector.copy(), self.encoding))
+        self.pushed.append((sent, based_on, learner_steps, environment_steps))
         self.unanswered += 1
+        return sent
 
     def finish_push(self) -> PushAnswer:
         self.unanswered -= 1
@@ -90,6 +94,28 @@ def test_elastic_moves_both_sides_by_the_same_difference():
     synchroniser.settle()
     assert server.pushed[0][0].tolist() == [0.5] * SIZE
     assert learner.vector.tolist() == [2.5] * SIZE
+
+
+@pytest.mark.parametrize("encoding", ["float16", "bfloat16"])
+def test_elastic_moves_both_sides_by_what_arrived(encoding):
+    spec = specification("update.rule=elastic", "update.sync_every=1", "update.elastic_alpha=0.25")
+    learner, server, synchroniser = learner_under(spec)
+    server.encoding, server.answers = encoding, [PushAnswer("applied", parameters(1, 1.5))]
+    steps(learner, synchroniser, 1, change=0.3)
+    before = learner.vector.copy()
+    synchroniser.settle()
+    assert ((learner.vector - before) + server.pushed[0][0]).tolist() == [0.0] * SIZE
+
+
+@pytest.mark.parametrize("rule", ["average", "delta"])
+def test_what_the_encoding_rounded_off_stays_with_the_learner(rule):
+    learner, server, synchroniser = learner_under(specification(f"update.rule={rule}", "update.sync_every=1"))
+    server.encoding, exact = "bfloat16", np.float32(1.0) + np.float32(0.3)
+    arrived = {"average": lambda: server.pushed[0][0], "delta": lambda: 1 + server.pushed[0][0]}[rule]
+    steps(learner, synchroniser, 1, change=0.3)
+    server.answers = [PushAnswer("applied", Parameters(Version(1, 1), arrived()))]
+    synchroniser.settle()
+    assert learner.vector.tolist() == [exact] * SIZE
 
 
 def test_delta_sends_what_changed_since_its_base():

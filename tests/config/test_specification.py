@@ -46,6 +46,7 @@ def test_values_are_yaml():
         ("replay.capacity=10", "algorithm.batch_size 64 is larger than replay.capacity 10; lower the one or raise"),
         ("replay.min_size=200000", "replay.min_size 200000 is larger than replay.capacity 20000: nothing would"),
         ("training.environment_steps=10", "training.environment_steps 10 ends before replay.min_size 1000"),
+        ("update.encoding=int8", "update.encoding='int8': Input should be 'float32', 'float16' or 'bfloat16'"),
         ("run.name=My Run", "run.name='My Run': String should match pattern"),
         ("environment.signature.actionz=2", "environment.signature.actionz: unknown key; known here: actions"),
         ("gamma", "'gamma' is not key=value"),
@@ -116,8 +117,9 @@ def test_goal_is_the_runs_own_before_the_environments():
 def test_hash_changes_with_identity_keys_alone():
     same = ["training.learners=8", "training.goal=5", "evaluation.episodes=3", "replay.batches_per_request=2"]
     other = ["algorithm.gamma=0.5", "network.hidden=[8]", "environment.id=Acrobot-v1", "update.rule=delta"]
+    other += ["update.encoding=bfloat16"]
     assert {config_hash(load(key)) for key in same} == {config_hash(load())}
-    assert len({config_hash(load(key)) for key in other} | {config_hash(load())}) == 5
+    assert len({config_hash(load(key)) for key in other} | {config_hash(load())}) == 6
 
 
 def test_written_specification_reads_back_equal(tmp_path: Path):

@@ -89,6 +89,7 @@ class ServerProcess:
             self.listen,
             token=lambda: None,
             size=manifest(self.specification).size,
+            encoding=self.specification.update.encoding,
             clock=time.monotonic,
             sleep=settings.pop("sleep", time.sleep),
             rng=random.Random(seed),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adql.encodings import from_wire, to_wire
 from adql.errors import MalformedBodyError, WireError, WireVersionError
 from adql.types import ArraySpec
 from adql.wire.codec import ANY, WIRE, decode, encode
@@ -132,6 +133,7 @@ BAD_ARRAYS = {
     "too many axes": ([["p", "float32", [1, 2]]], b"\0" * 8),
     "unknown dtype": ([["p", "object", [2]]], b"\0" * 8),
     "other dtype": ([["p", "int32", [2]]], b"\0" * 8),
+    "narrower dtype": ([["p", "bfloat16", [4]]], b"\0" * 8),
     "other name": ([["q", "float32", [2]]], b"\0" * 8),
     "duplicated name": ([["p", "float32", [2]], ["p", "float32", [2]]], b"\0" * 16),
     "missing": ([], b""),
@@ -141,6 +143,14 @@ BAD_ARRAYS = {
     "no padding": ([["p", "float32", [1]]], b"\0\0\0\0"),
     "overlapping": ([["p", "float32", [2]], ["r", "float32", [2]]], b"\0" * 8),
 }
+
+
+def test_bfloat16_is_a_dtype_of_its_own_and_no_uint16():
+    encoded, expected = to_wire(np.array([1.0, -2.0], np.float32), "bfloat16"), [ArraySpec("p", (2,), "bfloat16")]
+    message = decode(b"".join(encode({}, {"p": encoded})), expected)
+    assert from_wire(message.arrays["p"]).tolist() == [1.0, -2.0]
+    with pytest.raises(MalformedBodyError, match="must be bfloat16"):
+        decode(b"".join(encode({}, {"p": encoded.view(np.uint16)})), expected)
 
 
 @pytest.mark.parametrize("case", BAD_ARRAYS)

@@ -1,8 +1,9 @@
 """What a learner sends under each update rule and how it takes the answer; pure functions of flat vectors (P,).
 
 ``base`` is the server's vector that the learner merged last: the parameters of the version its push is based on.
-``sent`` is what ``outgoing`` returned. After an answer that refuses the push (409 stale, 422) every rule does the same
-and nothing else: ``restart``. The local optimizer's moments stay as they are.
+``sent`` is what ``outgoing`` returned, as the server reads it: a narrow encoding rounds it on its way. What the
+rounding took from local steps stays in θ_i, and goes out with a later push. After an answer that refuses the push (409
+stale, 422) every rule does the same and nothing else: ``restart``. The local optimizer's moments stay as they are.
 """
 
 from collections.abc import Callable

@@ -20,8 +20,16 @@ class ParameterSource(Protocol):
     def progress(self, environment_steps: int) -> None:
         """Reports the session's environment steps without an update."""
 
-    def begin_push(self, vector: Float32Array, based_on: Version, learner_steps: int, environment_steps: int) -> None:
-        """Sends an update; ``vector`` (P,) is not read after the return."""
+    def begin_push(
+        self, vector: Float32Array, based_on: Version, learner_steps: int, environment_steps: int
+    ) -> Float32Array:
+        """Sends an update; returns it as the server reads it, rounded by the encoding, to be merged and not written.
+
+        ``vector`` (P,) is not read after the return.
+
+        Raises:
+            InvalidUpdateError: a number does not fit the encoding; nothing was sent.
+        """
 
     def finish_push(self) -> PushAnswer:
         """Waits for the answer to the update under way."""

@@ -17,6 +17,7 @@ class _Push:
     """The update under way."""
 
     vector: Float32Array
+    """As the server reads it: what both sides go by."""
     local_norm: float
 
 
@@ -64,10 +65,10 @@ class Synchroniser:
         if self._update.rule != "gradient" and not self._local_steps:
             return  # the answer just taken was a refusal, and took the steps back
         with self._stopwatch.on("push"):
-            sent = self._rule.outgoing(local, self._base.vector, self._source.state.learners)
-            self._under_way = _Push(sent, self._distance_to_base())
+            outgoing = self._rule.outgoing(local, self._base.vector, self._source.state.learners)
             steps, self._local_steps = max(1, self._local_steps), 0
-            self._source.begin_push(sent, self._base.version, steps, environment_steps)
+            sent = self._source.begin_push(outgoing, self._base.version, steps, environment_steps)
+            self._under_way = _Push(sent, self._distance_to_base())
         if self._update.rule == "gradient" or not self._update.overlap:
             self.settle()
 

@@ -216,6 +216,12 @@ class UpdateSettings(Section):
     """delta: η of θ ← θ + η·Δ; null: ½, and 1 for a lone learner."""
     outer_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """delta: Nesterov momentum of the outer step."""
+    encoding: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Of updates and parameters on their way between learner and server, where both compute in float32.
+
+    Part of what defines a run: it rounds what is learned, and both sides must agree on it. ``bfloat16`` keeps the range
+    of float32; ``float16`` is finer and ends at 65,504.
+    """
     overlap: bool = True
     """Goes on learning while a push is under way; never under ``gradient``."""
     outlier_deviations: PositiveFloat | None = None

@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from adql.config import RunSpecification
+from adql.encodings import check_range
 from adql.errors import (
     CheckpointError,
     InvalidUpdateError,
@@ -244,6 +245,7 @@ class ParameterServer:
     def _check_result(self, result: Float32Array) -> None:
         try:
             _check_norm("result of the update", result)
+            check_range(result, self.specification.update.encoding)  # so that it can be sent back
         except InvalidUpdateError:
             self._rule.undo()
             raise

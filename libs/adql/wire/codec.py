@@ -21,6 +21,7 @@ import google_crc32c
 import msgspec
 import numpy as np
 
+from adql.encodings import BFLOAT16
 from adql.errors import MalformedBodyError, WireVersionError
 from adql.types import Array, ArraySpec
 from adql.wire import routes
@@ -47,7 +48,8 @@ _DTYPES = {
         *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
         *("float16", "float32", "float64"),
     )
-}
+} | {"bfloat16": BFLOAT16}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -115,11 +117,11 @@ def encode(fields: Mapping[str, Field], arrays: Mapping[str, Array]) -> list[Buf
         MalformedBodyError: an array is not C-contiguous and little-endian, a float is not finite, or the header is
             longer than 64 KiB.
     """
-    declared = [(name, array.dtype.name, list(array.shape)) for name, array in arrays.items()]
+    declared = [(name, _dtype_name(name, array), list(array.shape)) for name, array in arrays.items()]
     header = _encoder.encode(_Header(_finite(fields), declared))
     _check_header_length(len(header))
     head = bytearray(_PREFIX.pack(_MAGIC, WIRE, 0, len(header), 0) + header + _padding(_PREFIX.size + len(header)))
-    rest = [part for name, array in arrays.items() for part in _raw_bytes(name, array)]
+    rest = [part for array in arrays.values() for part in _raw_bytes(array)]
     struct.pack_into("<I", head, _CHECKSUM_AT, _checksum(np.frombuffer(head, np.uint8), rest))
     return [head, *(part.data for part in rest)]
 
@@ -158,13 +160,17 @@ def _finite(fields: Mapping[str, Field]) -> dict[str, Field]:
     return dict(fields)
 
 
-def _raw_bytes(name: str, array: Array) -> list[Array]:
-    """Returns the array's own bytes and its padding, leaving out what is empty."""
-    if _DTYPES.get(array.dtype.name) != array.dtype or not array.flags.c_contiguous:
+def _dtype_name(name: str, array: Array) -> str:
+    if array.dtype not in _NAMES or not array.flags.c_contiguous:
         raise MalformedBodyError(
             f"array {name} is {array.dtype.str}, C-contiguous: {array.flags.c_contiguous}; "
             f"make it C-contiguous, little-endian and one of {', '.join(_DTYPES)}"
         )
+    return _NAMES[array.dtype]
+
+
+def _raw_bytes(array: Array) -> list[Array]:
+    """Returns the array's own bytes and its padding, leaving out what is empty."""
     padding = np.zeros(-array.nbytes % _ALIGNMENT, np.uint8)
     return [part for part in (array.reshape(-1).view(np.uint8), padding) if part.size]
 

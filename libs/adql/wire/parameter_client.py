@@ -5,14 +5,15 @@ held; after a restart of the server the client asks what survived and sends the 
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
-import numpy as np
 
+from adql.encodings import from_wire, to_wire
 from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError, WrongRunError
-from adql.types import ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
+from adql.types import Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import Connection, Response
 from adql.wire.delivery import Answer, Delivery
@@ -45,7 +46,7 @@ class ParameterClient:
 
     Network errors, 429 and 503 are retried for ever with the same sequence and full jitter; ``sleep`` may raise to
     give up. Every method raises WrongRunError when the server has another run or configuration. With ``durable`` every
-    push is answered after its commit.
+    push is answered after its commit. ``encoding`` is the run's ``update.encoding``: vectors travel in it both ways.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ParameterClient:
         config_hash: str,
         role: str = "both",
         size: int,
+        encoding: str = "float32",
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         rng: random.Random,
@@ -65,7 +67,8 @@ class ParameterClient:
         durable: bool = False,
     ) -> None:
         self._run, self._config_hash, self._role = run, config_hash, role
-        self._answer_arrays = [ArraySpec("parameters", (size,))]
+        self.encoding = encoding
+        self._answer_arrays = [ArraySpec("parameters", (size,), encoding)]
         self._backoff = Backoff(clock, sleep, rng)
         self._pushing = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
         self._asking = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
@@ -77,6 +80,8 @@ class ParameterClient:
         self.session, self.slot = "", 0
         self.retries = 0
         """Requests that were sent again."""
+        self.bulk_bytes: Counter[tuple[str, str]] = Counter()
+        """Bytes of vectors by operation (push or pull) and direction (sent or received)."""
 
     @property
     def state(self) -> RunState:
@@ -155,7 +160,7 @@ class ParameterClient:
         headers = {} if newer_than is None else {"If-None-Match": f'"{newer_than}"'}
         path = f"{routes.PARAMETERS}?wait={min(wait_seconds, routes.MAX_WAIT_SECONDS):g}"
         response = self._ask("GET", path, headers)
-        parameters = None if response.status == 304 else self._parameters(self._decoded(response))
+        parameters = None if response.status == 304 else self._parameters(self._decoded(response), "pull")
         self._look_after_held()
         return parameters
 
@@ -167,18 +172,27 @@ class ParameterClient:
 
     # Push
 
-    def begin_push(self, vector: Float32Array, based_on: Version, learner_steps: int, environment_steps: int) -> None:
-        """Sends an update; ``vector`` (P,) is copied and not read after the return."""
+    def begin_push(
+        self, vector: Float32Array, based_on: Version, learner_steps: int, environment_steps: int
+    ) -> Float32Array:
+        """Sends an update; returns it as the server reads it, rounded by the encoding; not to be written.
+
+        ``vector`` (P,) is copied and not read after the return.
+
+        Raises:
+            InvalidUpdateError: a number does not fit the encoding; nothing was sent.
+        """
         if self._pending is not None:
             raise RuntimeError("a push is under way; finish_push() first")
-        copy = np.array(vector, dtype=np.float32)
+        encoded = _owned(to_wire(vector, self.encoding), vector)
         sequence = self._delivery.next_sequence
-        self._pending = HeldUpdate(sequence, based_on, copy, learner_steps, environment_steps)
+        self._pending = HeldUpdate(sequence, based_on, encoded, learner_steps, environment_steps)
         try:
             self._send(self._pending)
             self._begun = True
         except TransportError:
             self._begun = False
+        return from_wire(encoded)
 
     def finish_push(self) -> PushAnswer:
         """Waits for the answer to the update under way, across restarts of the server."""
@@ -208,7 +222,7 @@ class ParameterClient:
             message.text("outcome"),
             Version(message.integer("applied_epoch"), message.integer("applied_version")),
             message.integer("staleness"),
-            self._parameters(message),
+            self._parameters(message, "push"),
         )
 
     def _send(self, update: HeldUpdate) -> None:
@@ -222,6 +236,7 @@ class ParameterClient:
             "config_hash": self._config_hash,
             "run_id": self.state.run_id,
         }
+        self.bulk_bytes["push", "sent"] += update.vector.nbytes
         self._pushing.begin(
             "POST", self._updates, headers=_BINARY, body=codec.encode(fields, {"update": update.vector})
         )
@@ -267,9 +282,15 @@ class ParameterClient:
         except MalformedBodyError as error:
             raise TransportError(f"the answer was damaged: {error}") from None
 
-    def _parameters(self, message: codec.Message) -> Parameters:
-        version = Version(message.integer("epoch"), message.integer("version"))
-        return Parameters(version, message.arrays["parameters"].copy())
+    def _parameters(self, message: codec.Message, operation: str) -> Parameters:
+        version, encoded = Version(message.integer("epoch"), message.integer("version")), message.arrays["parameters"]
+        self.bulk_bytes[operation, "received"] += encoded.nbytes
+        return Parameters(version, _owned(from_wire(encoded), encoded))
+
+
+def _owned(cast: Array, source: Array) -> Array:
+    """Returns ``cast`` in memory of its own: a cast to the same dtype is ``source`` itself."""
+    return cast.copy() if cast is source else cast
 
 
 def _parsed(response: Response, kind: type[StructT]) -> StructT:

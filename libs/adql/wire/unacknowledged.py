@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adql.types import Float32Array, RunState, Version
+from adql.types import Array, RunState, Version
 
 
 @dataclass(slots=True)
@@ -13,7 +13,8 @@ class HeldUpdate:
 
     sequence: int
     based_on: Version
-    vector: Float32Array
+    vector: Array
+    """(P,) in the encoding in which it travels."""
     learner_steps: int
     environment_steps: int
     applied: Version | None = None

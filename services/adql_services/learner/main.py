@@ -72,6 +72,7 @@ def _drive(learner: Learner, settings: LearnerSettings, worker: Worker) -> None:
         episodes = learner.experience.take_episodes()
         episodes_file.write(episodes, learner.parameters.state)
         report.publish(learner.loop.record, learner.stopwatch, learner.experience.environment_steps, episodes)
+        report.publish_wire(learner.parameters.bulk_bytes, learner.parameters.encoding)
     learner.loop.close()
 
 
@@ -131,6 +132,7 @@ def _parameter_client(
         config_hash=config_hash(specification),
         role="both",
         size=network.manifest.size,
+        encoding=specification.update.encoding,
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),

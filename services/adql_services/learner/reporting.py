@@ -1,7 +1,7 @@
 """What a learner tells: Prometheus metrics, and one CSV line a training episode."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from adql.agent.activity import Stopwatch
@@ -52,6 +52,12 @@ class MetricsReport:
             metrics.Q_MEAN.set(record.newest.mean_q)
             metrics.Q_MAX.set(record.newest.max_q)
             metrics.GRADIENT_NORM.set(record.newest.gradient_norm)
+
+    def publish_wire(self, bulk_bytes: Mapping[tuple[str, str], int], encoding: str) -> None:
+        """Publishes the bytes of vectors by (operation, direction)."""
+        for (operation, direction), count in bulk_bytes.items():
+            growth = self._growth(f"{operation} {direction}", count)
+            metrics.WIRE_BYTES.labels(operation, direction, encoding).inc(growth)
 
     def _publish_episodes(self, episodes: list[Episode]) -> None:
         metrics.EPISODE_RETURN.labels("behaviour").set(sum(e.episode_return for e in episodes) / len(episodes))
