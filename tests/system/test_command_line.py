@@ -1,0 +1,193 @@
+"""What a person may type wrong: one line with the way out, exit code 2, no traceback, nothing lost."""
+
+import json
+import shutil
+import signal
+import socket
+
+import pytest
+
+from tests.services.running import free_port
+from tests.store_process import running_store
+from tests.system.launched import LONG, SHORT, TINY, adql, launched, steps, wait_until
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run that spent its budget; never changed."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    done = adql("train", "--output", run, *SHORT)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
+def check_refused(done, *parts: str) -> None:
+    """One line, exit code 2."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr and "error: " in lines[-1]
+    for part in parts:
+        assert part in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["replay.capacty=5"], ["replay.capacty: unknown key", "capacity"]),
+        (["bogus=1"], ["bogus: unknown key"]),
+        (["replay.capacity"], ["cannot read replay.capacity"]),
+        (["a.yaml", "b.yaml"], ["one SPEC.yaml at most"]),
+        (["replay.capacity=32", "replay.min_size=10"], ["algorithm.batch_size 64 is larger", "lower the one"]),
+        (["replay.min_size=10", "replay.capacity=100", "replay.chunk_transitions=200"], ["lower chunk_transitions"]),
+        (["replay.capacity=1000000000"], ["lower capacity", "capacity_bytes"]),
+        (["update.rule=gradient", "update.sync_every=4"], ["sync_every must be 1"]),
+        (["--learners", "0"], ["training.learners=0"]),
+        (["--env", "CartPol-v1"], ["not registered", "near are CartPole-v1"]),
+        (["--env", "Pendulum-v1"], ["Discrete actions"]),
+        (["--env", "nowhere:Thing-v0"], ["environment.allow"]),
+        (["--output", "/dev/null/run"], ["cannot write /dev/null/run", "choose another DIR"]),
+    ],
+)
+def test_training_that_cannot_be_is_refused(words, parts, tmp_path):
+    check_refused(adql("train", *words, cwd=tmp_path), *parts)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_existing_run_names_resume_and_is_untouched(finished):
+    before = (finished / "summary.json").read_text()
+    check_refused(adql("train", "--output", finished), "adql resume")
+    check_refused(adql("resume", finished, "network.hidden=[8]"), "network.hidden was [16], now [8]")
+    assert (finished / "summary.json").read_text() == before
+
+
+def test_folder_without_a_run_is_refused(tmp_path):
+    for words in (["resume"], ["evaluate"], ["restore"]):
+        check_refused(adql(*words, tmp_path), "DIR")
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 0)
+        check_refused(adql("resume", run), "trained in by another process")
+        check_refused(adql("restore", run), "trained in by another process")
+        assert train.stop() == 0
+
+
+def test_corrupt_and_foreign_policies_are_refused(copied):
+    policy = copied / "policy-best.safetensors"
+    whole = policy.read_bytes()
+    policy.write_bytes(whole[:100])
+    check_refused(adql("evaluate", copied), "is not a policy")
+    policy.unlink()
+    check_refused(adql("evaluate", copied), "does not exist", "--policy last")
+    policy.write_bytes(whole)
+    settings = (copied / "run.yaml").read_text()
+    (copied / "run.yaml").write_text(settings.replace("gamma: 0.99", "gamma: 0.9"))
+    check_refused(adql("evaluate", copied), "another run's policy")
+    (copied / "run.yaml").write_text(settings.replace("- 16", "- 24"))
+    check_refused(adql("evaluate", copied), "belongs to another run")
+
+
+def test_corrupt_checkpoints_are_refused_and_an_older_whole_one_is_taken(copied):
+    shutil.rmtree(copied / "store")
+    newest = max((copied / "checkpoints").glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+    newest.write_bytes(newest.read_bytes()[:-8])
+    restored = adql("restore", copied)
+    assert restored.returncode == 0 and "0 learner steps" in restored.stdout, restored.stderr
+    for file in (copied / "checkpoints").glob("*.safetensors"):
+        file.write_bytes(b"")
+    shutil.rmtree(copied / "store")
+    check_refused(adql("restore", copied), "no checkpoint that can be read")
+
+
+def test_store_that_is_not_persistent_or_not_there_is_refused(tmp_path):
+    with running_store(tmp_path / "store", appendonly="no") as store:
+        refused = adql("train", "--output", tmp_path / "run", environ={"ADQL_REDIS_URL": store.url})
+        check_refused(refused, "appendonly='no', needed is yes")
+    nobody = {"ADQL_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    check_refused(adql("train", "--output", tmp_path / "run", environ=nobody), "start that store")
+    assert not (tmp_path / "run").exists()
+
+
+def test_name_that_a_shared_store_knows_is_refused(tmp_path):
+    with running_store(tmp_path / "store") as store:
+        environ = {"ADQL_REDIS_URL": store.url}
+        assert adql("train", "--output", tmp_path / "first", *SHORT, environ=environ).returncode == 0
+        refused = adql("train", "--output", tmp_path / "second", *SHORT, environ=environ)
+        check_refused(refused, "a run named 'adql' already", "run.name=")
+        more = adql("resume", tmp_path / "first", "training.environment_steps=3000", environ=environ)
+        assert more.returncode == 0, more.stderr
+
+
+@pytest.mark.parametrize("service", ["parameter-server", "replay", "learner", "evaluator"])
+def test_service_without_its_token_file_is_refused(service, tmp_path):
+    check_refused(adql(service, cwd=tmp_path), "ADQL_TOKEN_FILE is not set")
+    missing = {"ADQL_TOKEN_FILE": "/nowhere/token"}
+    check_refused(adql(service, cwd=tmp_path, environ=missing), "cannot read the token file /nowhere/token")
+
+
+@pytest.mark.parametrize("service", ["parameter-server", "replay", "learner", "evaluator"])
+def test_port_in_use_is_refused(service, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        environ = {"ADQL_SIDE": address, "ADQL_LISTEN": f"http://127.0.0.1:{free_port()}", "ADQL_AUTH": "false"}
+        check_refused(adql(service, cwd=tmp_path, environ=environ), "already in use", address)
+
+
+def test_services_started_by_hand_train_over_tcp_and_refuse_a_foreign_learner(tmp_path):
+    (tmp_path / "token").write_text("secret-of-the-run\n")
+    ports = [f"http://127.0.0.1:{free_port()}" for _ in range(7)]
+    server, replay = ports[:2]
+    sides = iter(ports[2:])
+    common = {"ADQL_TOKEN_FILE": str(tmp_path / "token")}
+    clients = {**common, "ADQL_PARAMETER_SERVER_URL": server, "ADQL_REPLAY_URL": replay}
+    with running_store(tmp_path / "store") as store:
+        serve = {**common, "ADQL_LISTEN": server, "ADQL_SIDE": next(sides), "ADQL_REDIS_URL": store.url}
+        keep = {**common, "ADQL_LISTEN": replay, "ADQL_SIDE": next(sides), "ADQL_DIRECTORY": str(tmp_path / "replay")}
+        learn = {**clients, "ADQL_SIDE": next(sides)}
+        play = {**clients, "ADQL_SIDE": next(sides)}
+        with (
+            launched(tmp_path / "log-server", "parameter-server", *LONG,
+                     environ={**serve, "ADQL_DIRECTORY": str(tmp_path / "server")}) as first,
+            launched(tmp_path / "log-replay", "replay", *LONG, environ=keep) as second,
+            launched(tmp_path / "log-learner", "learner", *LONG, environ=learn) as third,
+            launched(tmp_path / "log-evaluator", "evaluator", *LONG, environ=play) as fourth,
+        ):  # fmt: skip
+            evaluations = tmp_path / "server" / "evaluations.csv"
+            wait_until(lambda: evaluations.exists() and len(evaluations.read_text().splitlines()) > 3)
+            other = {**clients, "ADQL_SIDE": next(sides)}
+            refused = adql("learner", *TINY, "algorithm.gamma=0.5", environ=other)
+            check_refused(refused, "configuration differs from this run's")
+            for service in (third, fourth, second, first):
+                assert service.stop(signal.SIGTERM, 10.0) == 0, service.said()
+
+
+def test_settings_say_where_they_come_from(tmp_path):
+    shown = adql("config", "show", "--origin", "--env", "Acrobot-v1", environ={"ADQL_REPLAY__CAPACITY": "7000"})
+    assert "environment.id=Acrobot-v1" in shown.stdout and "# command line" in shown.stdout
+    assert any("replay.capacity=7000" in x and "ADQL_REPLAY__CAPACITY" in x for x in shown.stdout.splitlines())
+
+
+def test_doctor_finds_what_is_needed_and_what_is_missing(tmp_path):
+    healthy = adql("doctor", cwd=tmp_path)
+    assert healthy.returncode == 0 and "starts, answers and is durable" in healthy.stdout, healthy.stdout
+    sick = adql("doctor", cwd=tmp_path, environ={"ADQL_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
+    assert sick.returncode == 1 and "[missing] weight store: ADQL_REDIS_URL" in sick.stdout
+
+
+def test_evaluate_plays_either_policy_for_programs_and_people(finished):
+    for policy in ("best", "last"):
+        figures = json.loads(adql("evaluate", finished, "--policy", policy, "--episodes", 2, "--json").stdout)
+        assert figures["episodes"] == 2 and figures["min_return"] <= figures["mean_return"] <= figures["max_return"]
+    assert "mean_return" in adql("evaluate", finished, "--episodes", 1).stdout
+    check_refused(adql("evaluate", finished, "--episodes", 0), "--episodes 0: at least 1")
