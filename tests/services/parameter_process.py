@@ -87,13 +87,11 @@ class ServerProcess:
         identity = {"run": self.specification.run.name, "config_hash": config_hash(self.specification)}
         return ParameterClient(
             self.listen,
-            token=lambda: None,
             size=manifest(self.specification).size,
             encoding=self.specification.update.encoding,
             clock=time.monotonic,
-            sleep=settings.pop("sleep", time.sleep),
             rng=random.Random(seed),
-            **(identity | settings),
+            **({"token": lambda: None, "sleep": time.sleep} | identity | settings),
         )
 
     def evaluator(self) -> EvaluationClient:

@@ -156,9 +156,9 @@ class ParameterClient:
     # Pull
 
     def pull(self, newer_than: Version | None, wait_seconds: float = 0.0) -> Parameters | None:
-        """Returns newer parameters; None if there are none after ``wait_seconds``, or when the status changed."""
+        """Returns newer parameters; None if there are none after ``wait_seconds``, or when the run has a new status."""
         headers = {} if newer_than is None else {"If-None-Match": f'"{newer_than}"'}
-        path = f"{routes.PARAMETERS}?wait={min(wait_seconds, routes.MAX_WAIT_SECONDS):g}"
+        path = f"{routes.PARAMETERS}?wait={min(wait_seconds, routes.MAX_WAIT_SECONDS):g}&status={self.state.status}"
         response = self._ask("GET", path, headers)
         parameters = None if response.status == 304 else self._parameters(self._decoded(response), "pull")
         self._look_after_held()

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Header, Query, Request, Response
 from pydantic import Field
 
 from adql.encodings import from_wire, to_wire
@@ -112,11 +112,12 @@ def _add_parameters(app: FastAPI) -> None:
     async def pull(
         request: Request,
         wait: WaitSeconds = 0.0,
+        status: Annotated[str | None, Query(max_length=16)] = None,
         if_none_match: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Response:
         service = _service(request)
         known = if_none_match.strip('"') if if_none_match else None
-        parameters = await service.pull(known, wait)
+        parameters = await service.pull(known, status, wait)
         if parameters is None:
             return Response(status_code=304, headers=_headers(service))
         return BinaryResponse(service.pull_body(parameters), {**_headers(service), "ETag": f'"{parameters.version}"'})

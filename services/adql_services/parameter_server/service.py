@@ -145,12 +145,12 @@ class ParameterService:
 
     # Parameters
 
-    async def pull(self, known: str | None, seconds: float) -> Parameters | None:
+    async def pull(self, known: str | None, status: str | None, seconds: float) -> Parameters | None:
         """Returns the newest parameters, or None if ``known`` (``epoch.number``) is still the newest after the wait.
 
-        A change of the run's status ends the wait too.
+        The wait ends too when the run's status is another one than ``status``, by default the present one.
         """
-        status = self._machine.status
+        status = status or self._machine.status
         await self._changes.wait_until(
             lambda: known != str(self._machine.version) or self._machine.status != status, seconds
         )

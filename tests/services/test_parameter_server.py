@@ -1,0 +1,353 @@
+"""The real client through the real service, over a real unix socket, with a real store."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from adql.errors import (
+    BodyTooLargeError,
+    MalformedBodyError,
+    NotFoundError,
+    SequenceGapError,
+    SupersededSequenceError,
+    UnknownSessionError,
+    UnsupportedMediaTypeError,
+    WireVersionError,
+    WrongRunError,
+)
+from adql.types import ArraySpec, Version
+from adql.wire import codec, routes
+from adql.wire.connection import Connection
+from adql.wire.evaluation_client import EvaluationResult
+from adql.wire.run_state import from_headers
+from tests.parameters.servers import SIZE, tiny_specification
+from tests.services.parameter_process import ServerProcess, wait_until
+from tests.store_process import running_store
+
+ONE = np.array([1, 0, 0, 0], np.float32)
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory):
+    with running_store(tmp_path_factory.mktemp("store")) as store:
+        yield store.url
+
+
+@pytest.fixture(scope="module")
+def server(redis_url, tmp_path_factory):
+    """One server for the tests that only talk to it."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), tiny_specification(), redis_url) as process:
+        yield process
+        assert process.terminate() == 0, process.log()
+
+
+@pytest.fixture
+def client(server):
+    client = server.client()
+    client.register()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def connection(server):
+    with Connection(server.listen, token=lambda: None) as connection:
+        yield connection
+
+
+def push(client, vector=ONE, base=None, steps=2, environment_steps=0):
+    client.begin_push(vector, base or client.state.version, steps, environment_steps)
+    return client.finish_push()
+
+
+def raw_push(connection, client, query="", **changes):
+    """Sends an update with any field changed; returns status and fields."""
+    fields = {
+        "session": client.session,
+        "sequence": 0,
+        "epoch": client.state.version.epoch,
+        "version": client.state.version.number,
+        "learner_steps": 1,
+        "environment_steps": 0,
+        "config_hash": client._config_hash,
+        "run_id": client.state.run_id,
+    }
+    vector = changes.pop("update", ONE)
+    body = codec.encode(fields | changes, {"update": vector})
+    response = connection.request("POST", routes.UPDATES + query, headers={"Content-Type": routes.BINARY}, body=body)
+    return codec.decode(response.body, [ArraySpec("parameters", (SIZE,))])
+
+
+# Answers to a push
+
+
+def test_200_applied_carries_version_staleness_and_parameters(client):
+    before = client.pull(None)
+    answer = push(client)
+    assert (answer.outcome, answer.staleness) == ("applied", 0)
+    assert answer.parameters.version == Version(before.version.epoch, before.version.number + 1)
+    np.testing.assert_array_equal(answer.parameters.vector, before.vector + ONE)
+    assert client.state.version == answer.parameters.version
+
+
+def test_200_duplicate_repeats_the_first_answer(connection, client):
+    first = raw_push(connection, client)
+    again = raw_push(connection, client)
+    assert (first.text("outcome"), again.text("outcome")) == ("applied", "duplicate")
+    assert first.integer("applied_version") == again.integer("applied_version") == again.integer("version")
+
+
+def test_409_superseded_and_gap_and_unknown_session(connection, client):
+    for sequence in range(2):
+        raw_push(connection, client, sequence=sequence)
+    with pytest.raises(SupersededSequenceError):
+        raw_push(connection, client, sequence=0)
+    with pytest.raises(SequenceGapError) as gap:
+        raw_push(connection, client, sequence=3)
+    assert gap.value.details["last_sequence"] == 1
+    with pytest.raises(UnknownSessionError):
+        raw_push(connection, client, session="stranger")
+
+
+def test_409_stale_gives_the_client_new_parameters(client):
+    old = client.state.version
+    for _ in range(9):
+        push(client)
+    answer = push(client, base=old)
+    assert (answer.outcome, answer.staleness) == ("stale", None)
+    assert answer.parameters.version == client.state.version
+    assert push(client).outcome == "applied"
+
+
+def test_422_not_finite_gives_the_client_new_parameters(client):
+    answer = push(client, vector=np.array([np.nan, 0, 0, 0], np.float32))
+    assert answer.outcome == "invalid"
+    assert np.isfinite(answer.parameters.vector).all()
+    assert push(client).outcome == "applied"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"run_id": "other"}, {"config_hash": "0" * 64}, {"epoch": 10**6}], ids=["run", "configuration", "epoch"]
+)
+def test_412_other_run_configuration_or_newer_epoch(connection, client, changes, server):
+    with pytest.raises(WrongRunError):
+        raw_push(connection, client, **changes)
+    assert server.process.poll() is None
+
+
+def test_426_other_wire_number(connection, client):
+    body = bytearray(b"".join(codec.encode({}, {"update": ONE})))
+    body[4] = 99
+    with pytest.raises(WireVersionError, match="99"):
+        connection.request("POST", routes.UPDATES, headers={"Content-Type": routes.BINARY}, body=[bytes(body)])
+    registration = {"wire": 99, "run": "adql", "config_hash": client._config_hash, "role": "both"}
+    with pytest.raises(WireVersionError, match="99"):
+        post(connection, routes.SESSIONS, registration)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"update": np.zeros(SIZE + 1, np.float32)},
+        {"update": np.zeros(SIZE, np.float64)},
+        {"update": np.zeros((2, 2), np.float32)},
+        {"sequence": -1},
+        {"sequence": "0"},
+        {"learner_steps": 0},
+        {"environment_steps": 2**60},
+        {"session": 7},
+    ],
+)
+def test_422_malformed_changes_nothing(connection, client, changes):
+    with pytest.raises(MalformedBodyError):
+        raw_push(connection, client, **changes)
+    assert raw_push(connection, client).text("outcome") == "applied"
+
+
+def test_413_and_415(connection):
+    with pytest.raises(BodyTooLargeError):
+        headers = {"Content-Type": routes.BINARY}
+        connection.request("POST", routes.UPDATES, headers=headers, body=[bytes(100_000)])
+    with pytest.raises(UnsupportedMediaTypeError):
+        connection.request("POST", routes.UPDATES, headers={"Content-Type": routes.JSON}, body=[b"{}"])
+
+
+def test_durable_answer_comes_after_the_commit(connection, client):
+    message = raw_push(connection, client, query="?durable=true")
+    connection_state = from_headers(connection.request("GET", routes.RUN).headers)
+    assert connection_state.durable.number >= message.integer("applied_version")
+    assert asked(connection, client)["durable_sequence"] == 0
+
+
+# Sessions
+
+
+def post(connection, path, document):
+    body = [json.dumps(document).encode()]
+    return json.loads(bytes(connection.request("POST", path, headers={"Content-Type": routes.JSON}, body=body).body))
+
+
+def asked(connection, client):
+    return json.loads(bytes(connection.request("GET", routes.session(client.session)).body))
+
+
+def test_registration_is_answered_after_its_commit(connection, client):
+    answer = asked(connection, client)
+    assert (answer["last_sequence"], answer["durable_sequence"], answer["slot"]) == (-1, -1, client.slot)
+
+
+def test_clients_get_the_lowest_free_slots(server):
+    clients = [server.client(seed=i) for i in range(3)]
+    for client in clients:
+        client.register()
+    assert [client.slot for client in clients] == [0, 1, 2]
+    clients[1].close()
+    clients[1].register()
+    assert clients[1].slot == 1
+    for client in clients:
+        client.close()
+
+
+def test_client_of_another_run_or_configuration_is_refused(server):
+    for identity in ({"run": "other"}, {"config_hash": "0" * 64}):
+        stranger = server.client(**identity)
+        with pytest.raises(WrongRunError):
+            stranger.register()
+        stranger.close()
+
+
+@pytest.mark.parametrize(
+    "change", [{"role": "owner"}, {"wire": "1"}, {"extra": 1}, {"run": "x" * 65}, {"config_hash": None}]
+)
+def test_malformed_registration_is_refused(connection, client, change):
+    document = {"wire": codec.WIRE, "run": "adql", "config_hash": client._config_hash, "role": "both"}
+    with pytest.raises(MalformedBodyError):
+        post(connection, routes.SESSIONS, document | change)
+
+
+def test_progress_moves_the_clock_of_environment_steps(client):
+    before = client.state.clocks.environment_steps
+    client.progress(50)
+    client.progress(40)
+    assert client.state.clocks.environment_steps == before + 50
+
+
+def test_closed_session_is_unknown(connection, client):
+    name = client.session
+    connection.request("DELETE", routes.session(name))
+    with pytest.raises(UnknownSessionError):
+        connection.request("GET", routes.session(name))
+
+
+def test_client_whose_session_is_gone_registers_again_and_counts_what_it_held(connection, client):
+    push(client)
+    held = client.unacknowledged
+    connection.request("DELETE", routes.session(client.session))
+    answer = push(client)
+    assert (answer.outcome, client.updates_at_risk) == ("stale", held + 1)
+    assert push(client).outcome == "applied"
+
+
+# Pulls
+
+
+def test_pull_of_the_known_version_is_not_modified(client):
+    assert client.pull(client.state.version) is None
+    newer = push(client).parameters.version
+    assert client.pull(Version(newer.epoch, newer.number - 1)).version == newer
+    assert client.pull(Version(newer.epoch - 1, newer.number)).version == newer
+
+
+def test_waiting_pull_is_answered_by_the_next_version(server, client):
+    known = client.state.version
+    waiting, pulled = server.client(seed=9), []
+    waiting.register()
+    thread = threading.Thread(target=lambda: pulled.append(waiting.pull(known, wait_seconds=20)))
+    thread.start()
+    push(client)
+    thread.join(10)
+    assert pulled[0].version > known
+    waiting.close()
+
+
+def test_waiting_pull_ends_after_its_time(client):
+    start = time.monotonic()
+    assert client.pull(client.state.version, wait_seconds=0.2) is None
+    assert 0.2 <= time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("wait", ["31", "-1", "nan", "x"])
+def test_wait_is_bounded(connection, wait):
+    with pytest.raises(MalformedBodyError):
+        connection.request("GET", f"{routes.PARAMETERS}?wait={wait}")
+
+
+def test_every_answer_carries_the_run_state(connection, client):
+    for path in (routes.RUN, routes.PARAMETERS, routes.EVALUATIONS, routes.session(client.session)):
+        state = from_headers(connection.request("GET", path).headers)
+        assert state.run_id == client.state.run_id
+
+
+# The run
+
+
+def test_run_tells_updates_by_slot_staleness_and_evaluations(server, client):
+    push(client, environment_steps=30)
+    run = server.get(routes.RUN)
+    (mine,) = [session for session in run["sessions"] if session["slot"] == client.slot]
+    assert (mine["applied"], mine["environment_steps"]) == (1, 30)
+    assert set(run["staleness"]) == {"mean", "p50", "p99", "max"}
+    assert run["state"]["version"] == client.state.version.number
+    assert {"waiting", "reported", "best"} <= set(run["evaluations"])
+
+
+def test_unknown_evaluation_is_refused(server):
+    evaluator = server.evaluator()
+    with pytest.raises(NotFoundError):
+        evaluator.report(EvaluationResult(10**6, [1.0], [1], None, 0.1))
+    evaluator.close()
+
+
+def test_run_ends_when_the_goal_is_confirmed(redis_url, tmp_path):
+    specification = tiny_specification(run={"name": "goal"})
+    with ServerProcess(tmp_path, specification, redis_url) as server:
+        client, evaluator = server.client(), server.evaluator()
+        client.register()
+        for mean in (10.0, 11.0):
+            evaluate_next(client, evaluator, mean)
+        wait_until(lambda: client.progress(0) or client.state.status == "confirming")
+        evaluate_next(client, evaluator, 10.0)
+        client.progress(0)
+        assert (client.state.status, client.state.is_over) == ("reached", True)
+        results = server.get(routes.EVALUATIONS)
+        assert [result["task"]["purpose"] for result in results] == ["periodic", "periodic", "confirm"]
+        assert server.get(routes.RUN)["evaluations"]["best"]["mean"] == 11.0
+        client.close(), evaluator.close()
+        assert server.terminate() == 0
+    files = {path.name for path in (tmp_path / "volume").iterdir()}
+    assert {"policy-best.safetensors", "policy-last.safetensors", "evaluations.csv", "watermark"} <= files
+
+
+def evaluate_next(client, evaluator, mean):
+    """Learns until an evaluation is due, and reports it."""
+    for _ in range(5):
+        push(client)
+    task = evaluator.next(wait_seconds=10)
+    assert task.parameters.version <= client.state.version
+    evaluator.report(EvaluationResult(task.id, [mean] * task.episodes, [1] * task.episodes, None, 0.1))
+
+
+def test_idle_learner_is_woken_by_a_new_status(redis_url, tmp_path):
+    specification = tiny_specification(run={"name": "idle"}, training={"environment_steps": 1_000})
+    with ServerProcess(tmp_path, specification, redis_url) as server:
+        client, idle, answers = server.client(), server.client(seed=1), []
+        client.register(), idle.register()
+        thread = threading.Thread(target=lambda: answers.append(idle.pull(idle.state.version, wait_seconds=20)))
+        thread.start()
+        client.progress(1_000)
+        thread.join(10)
+        assert (answers, idle.state.status) == ([None], "budget")
+        client.close(), idle.close()

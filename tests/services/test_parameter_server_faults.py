@@ -1,0 +1,263 @@
+"""What the parameter server does when it, its store or its volume dies, hangs, fills up or comes back older."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import redis
+
+from adql.errors import StoreUnavailableError
+from adql.parameters.checkpoints import Checkpoints
+from adql.wire import routes
+from adql.wire.connection import Connection
+from tests.parameters.servers import tiny_specification
+from tests.services.parameter_process import ServerProcess, wait_until
+from tests.services.test_parameter_server import ONE, push, raw_push
+from tests.store_process import running_store
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def store(tmp_path):
+    with running_store(tmp_path / "store") as store:
+        yield store
+
+
+@pytest.fixture
+def server(store, tmp_path):
+    with ServerProcess(tmp_path / "server", tiny_specification(), store.url) as process:
+        yield process
+
+
+@pytest.fixture
+def client(server):
+    client = server.client()
+    client.register()
+    yield client
+    client.close()
+
+
+def make_durable(client):
+    """Waits until everything that the client pushed is acknowledged."""
+    wait_until(lambda: client.progress(0) or client.unacknowledged == 0)
+
+
+def test_pulls_go_on_and_pushes_are_refused_with_a_time_while_the_store_is_away(store, server, client):
+    push(client)
+    store.kill()
+    wait_until(lambda: server.probe(routes.READYZ) == 503)
+    assert server.probe(routes.LIVEZ) == 200
+    with Connection(server.listen, token=lambda: None) as connection:
+        assert connection.request("GET", routes.PARAMETERS).status == 200
+        with pytest.raises(StoreUnavailableError) as away:
+            raw_push(connection, client, sequence=1)
+    assert away.value.details["retry_after_ms"] == 200
+    store.start()
+    assert push(client).outcome == "applied"
+    make_durable(client)
+    assert client.state.version.epoch == 1
+    assert server.probe(routes.READYZ) == 200
+
+
+def test_hanging_store_delays_and_loses_nothing(store, server, client):
+    push(client)
+    os.kill(store.pid, signal.SIGSTOP)
+    threading.Timer(3.0, os.kill, (store.pid, signal.SIGCONT)).start()
+    for _ in range(5):
+        push(client)
+    make_durable(client)
+    assert client.pull(None).vector.tolist() == [6, 0, 0, 0]
+    assert client.state.version.epoch == 1
+
+
+def test_full_store_refuses_pushes_until_there_is_room(store, server, client):
+    with redis.Redis.from_url(store.url) as admin:
+        push(client)
+        make_durable(client)
+        admin.config_set("maxmemory", 1)
+        push(client)
+        wait_until(lambda: server.probe(routes.READYZ) == 503)
+        admin.config_set("maxmemory", 0)
+    push(client)
+    make_durable(client)
+    assert client.pull(None).vector.tolist() == [3, 0, 0, 0]
+
+
+def test_living_server_commits_again_when_the_store_was_emptied(store, server, client):
+    for _ in range(3):
+        push(client)
+    make_durable(client)
+    with redis.Redis.from_url(store.url) as admin:
+        admin.flushall()
+    wait_until(lambda: client.progress(0) or client.state.version.epoch == 2)
+    push(client)
+    make_durable(client)
+    assert client.pull(None).vector.tolist() == [4, 0, 0, 0]
+    assert server.get(routes.RUN)["incidents"] == 1
+
+
+def test_living_server_commits_again_when_the_store_came_back_older(store, server, client, tmp_path):
+    push(client)
+    make_durable(client)
+    store.kill()
+    backup = shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    store.start()
+    push(client)
+    make_durable(client)
+    store.kill()
+    shutil.rmtree(tmp_path / "store")
+    shutil.copytree(backup, tmp_path / "store")
+    store.start()
+    wait_until(lambda: client.progress(0) or client.state.version.epoch == 2)
+    make_durable(client)
+    assert client.pull(None).vector.tolist() == [2, 0, 0, 0]
+
+
+def test_restarted_server_refuses_an_emptied_store_and_names_the_way_out(store, server, client):
+    push(client)
+    make_durable(client)
+    server.kill()
+    with redis.Redis.from_url(store.url) as admin:
+        admin.flushall()
+        server.start(ready=False)
+        assert server.process.wait(20) == 2
+        assert admin.keys() == []
+    assert "error: the store does not know run 'adql'" in server.log()
+    assert "adql restore" in server.log()
+
+
+def test_other_configuration_under_the_same_name_is_refused_with_its_keys(store, server, client, tmp_path):
+    push(client)
+    make_durable(client)
+    server.kill()
+    other = ServerProcess(tmp_path / "other", tiny_specification(algorithm={"gamma": 0.5}), store.url)
+    other.start(ready=False)
+    assert other.process.wait(20) == 2
+    assert "algorithm.gamma was 0.99, now 0.5" in other.log()
+    with server:
+        assert server.get(routes.RUN)["state"]["version"] == 1
+
+
+def test_store_that_would_lose_updates_is_refused(tmp_path):
+    with running_store(tmp_path / "store", appendfsync="everysec") as store:
+        server = ServerProcess(tmp_path / "server", tiny_specification(), store.url).start(ready=False)
+        assert server.process.wait(20) == 2
+    assert "error: weight store has appendfsync='everysec', needed is always" in server.log()
+
+
+def test_server_waits_for_a_store_that_starts_later(tmp_path):
+    with running_store(tmp_path / "store") as store:
+        store.kill()
+        server = ServerProcess(tmp_path / "server", tiny_specification(), store.url).start(ready=False)
+        try:
+            wait_until(lambda: "waiting for the weight store" in server.log())
+            assert server.probe(routes.READYZ) == 503
+            store.start()
+            wait_until(lambda: server.probe(routes.READYZ) == 200)
+        finally:
+            server.kill()
+
+
+def test_fenced_server_turns_unready_and_ends_with_an_error(store, server, client, tmp_path):
+    push(client)
+    make_durable(client)
+    os.kill(server.process.pid, signal.SIGSTOP)
+    with ServerProcess(tmp_path / "second", tiny_specification(), store.url) as second:
+        os.kill(server.process.pid, signal.SIGCONT)
+        assert server.process.wait(20) == 1
+        assert "another server owns epoch 2" in server.log()
+        other = second.client()
+        assert other.register().version == (2, 1)
+        assert push(other).outcome == "applied"
+        make_durable(other)
+        other.close()
+
+
+def test_sigterm_commits_writes_the_last_policy_and_exits_0(store, server, client, tmp_path):
+    for _ in range(5):
+        push(client)
+    half_open = [Connection(server.listen, token=lambda: None) for _ in range(3)]
+    for connection in half_open:
+        connection.request("GET", routes.RUN)
+    waiting = threading.Thread(target=lambda: client.pull(client.state.version, wait_seconds=25))
+    waiting.start()
+    assert server.terminate(seconds=10) == 0
+    for connection in half_open:
+        connection.close()
+    with server:
+        waiting.join(20)
+        state = server.get(routes.RUN)["state"]
+        assert (state["epoch"], state["version"]) == (2, 5)
+    newest = Checkpoints(tmp_path / "server" / "volume" / "checkpoints").read_newest()
+    assert newest.parameters.tolist() == [5, 0, 0, 0]
+
+
+def test_sigterm_ends_a_server_whose_store_is_away(store, server, client):
+    push(client)
+    store.kill()
+    wait_until(lambda: server.probe(routes.READYZ) == 503)
+    assert server.terminate(seconds=10) == 0
+
+
+def test_learner_killed_in_the_middle_of_a_body_changes_nothing(server, client):
+    push(client)
+    with Connection(server.listen, token=lambda: None) as connection:
+        lines = [f"POST {routes.UPDATES} HTTP/1.1", "Host: x", f"Content-Type: {routes.BINARY}", "Content-Length: 500"]
+        head = "\r\n".join([*lines, "", ""])
+        connection.request("GET", routes.RUN)
+        connection._socket.sendall(head.encode() + bytes(100))
+    client.progress(0)
+    assert client.state.version.number == 1
+
+
+def test_session_expires_and_the_learner_count_falls(store, tmp_path):
+    short = tiny_specification(durability={"lease_seconds": 0.3})
+    with ServerProcess(tmp_path / "server", short, store.url) as server:
+        client = server.client()
+        client.register()
+        assert server.get(routes.RUN)["state"]["learners"] == 1
+        wait_until(lambda: server.get(routes.RUN)["state"]["learners"] == 0)
+        client.close()
+
+
+def test_token_is_asked_for(store, tmp_path):
+    (tmp_path / "token").write_text("secret\n")
+    guarded = ServerProcess(
+        tmp_path / "server", tiny_specification(), store.url, auth=True, token_file=str(tmp_path / "token")
+    )
+    with guarded:
+        with Connection(guarded.listen, token=lambda: None) as connection:
+            for method, path in ROUTES:
+                with pytest.raises(Exception, match="token"):
+                    connection.request(method, path)
+        client = guarded.client(token=lambda: "secret")
+        assert np.array_equal(client.register().vector, 0 * ONE)
+        client.close()
+
+
+ROUTES = [
+    ("POST", routes.SESSIONS),
+    ("GET", routes.session("x")),
+    ("DELETE", routes.session("x")),
+    ("POST", routes.progress("x")),
+    ("GET", routes.PARAMETERS),
+    ("POST", routes.UPDATES),
+    ("GET", routes.RUN),
+    ("GET", routes.NEXT_EVALUATION),
+    ("POST", routes.EVALUATIONS),
+    ("GET", routes.EVALUATIONS),
+]
+
+
+def test_server_imports_neither_torch_nor_gymnasium():
+    program = (
+        "import sys, adql_services.parameter_server.main; "
+        "print([name for name in ('torch', 'gymnasium') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
