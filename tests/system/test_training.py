@@ -8,7 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.local_run import SMALL, TrainProcess, wait_until
+from tests.system.launched import wait_until
+from tests.system.local_run import SMALL, TrainProcess
 
 pytestmark = pytest.mark.system
 SERVICES = ("parameter-server", "replay", "learner-0", "learner-1", "evaluator")
@@ -19,7 +20,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> TrainProcess:
     """CartPole with two learners until its goal, as the README's first command runs it."""
     directory = tmp_path_factory.mktemp("whole") / "run"
     with TrainProcess(directory, "--env", "CartPole-v1", "--learners", "2") as training:
-        assert training.process.wait(110) == 0, training.log.read_text()
+        assert training.process.wait(110) == 0, training.said()
     return training
 
 
@@ -76,8 +77,8 @@ def test_killed_learner_does_not_stop_the_other_and_its_session_expires(training
     victim = training.service("learner-0")
     victim.kill()
     training.until_learning(200)
-    wait_until(lambda: _started_again(training, "learner-0", victim), what="a new learner-0")
-    wait_until(lambda: len(training.run_state().get("sessions", [])) == 2, what="the old session expires")
+    wait_until(lambda: _started_again(training, "learner-0", victim))
+    wait_until(lambda: len(training.run_state().get("sessions", [])) == 2)
     training.until_learning(200)
 
 
@@ -87,17 +88,17 @@ def test_service_told_to_end_exits_with_0_within_10_seconds_and_comes_back(train
     before = training.learner_steps()
     process.send_signal(signal.SIGTERM)
     process.wait(10)
-    wait_until(lambda: _started_again(training, name, process), what=f"a new {name}")
+    wait_until(lambda: _started_again(training, name, process))
     assert training.until_learning(200) >= before
-    assert f"{name} ended with code 0" in training.log.read_text()
+    assert f"{name} ended with code 0" in training.said()
 
 
 def test_killed_parameter_server_goes_on_from_its_last_commit(training: TrainProcess):
     training.until_learning(500)
     durable = training.run_state()["state"]["durable_version"]
     training.service("parameter-server").kill()
-    state = wait_until(lambda: (s := training.run_state().get("state", {})).get("epoch") == 2 and s, what="epoch 2")
-    assert state["version"] >= durable
+    wait_until(lambda: training.run_state().get("state", {}).get("epoch") == 2)
+    assert training.run_state()["state"]["version"] >= durable
     training.until_learning(200)
 
 
@@ -107,8 +108,8 @@ def test_replay_told_to_end_comes_back_with_its_transitions(training: TrainProce
     replay = training.service("replay")
     replay.send_signal(signal.SIGTERM)
     replay.wait(10)
-    table = wait_until(lambda: _started_again(training, "replay", replay) and training.table(), what="a new replay")
-    assert table["size"] >= size
+    wait_until(lambda: _started_again(training, "replay", replay) and training.table())
+    assert training.table()["size"] >= size
     training.until_learning(200)
 
 
