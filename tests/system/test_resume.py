@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 
 import psutil
 import pytest
@@ -99,3 +100,30 @@ def test_lost_store_is_refused_then_restored_from_the_newest_checkpoint(tmp_path
     assert again.returncode == 2 and "has lost nothing" in again.stderr
     resumed = adql("resume", run, "training.environment_steps=4000")
     assert resumed.returncode == 0 and summary(run)["learner_steps"] > kept, resumed.stderr
+
+
+def test_service_that_crashes_in_a_loop_ends_the_run_with_the_reason(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 0)
+        seen: set[int] = set()
+        while train.process.poll() is None and len(seen) < 8:
+            evaluator = train.children().get("evaluator")
+            if evaluator is not None and evaluator.pid not in seen:
+                seen.add(evaluator.pid)
+                evaluator.kill()
+        assert train.process.wait(30) == 1, train.said()
+    reason = train.said().strip().splitlines()[-1]
+    assert "evaluator ended 4 times in a row" in reason and "Traceback" not in train.said()
+    failed = summary(run)
+    assert (failed["status"], len(seen)) == ("failed", 4) and "evaluator ended 4 times" in failed["reason"]
+
+
+def test_reached_goal_ends_every_process_within_two_seconds(tmp_path):
+    run = tmp_path / "run"
+    done = adql("train", "--output", run, *LONG, "training.goal=8")
+    ended = time.time()
+    assert done.returncode == 0 and summary(run)["reached"], done.stderr
+    last = (run / "progress.csv").read_text().splitlines()[-1]
+    assert ended - float(last.split(",")[0]) < 2.0
+    assert "confirm" in (run / "evaluations.csv").read_text()
