@@ -65,6 +65,13 @@ def test_bfloat16_is_the_nearest_one_for_every_pattern_of_bits(bits):
         assert nearest == value[0] or abs(nearest - float(value[0])) == min(distances)
 
 
+def test_a_long_vector_is_cast_as_its_parts_are():
+    vector = np.random.default_rng(0).normal(size=200_001).astype(np.float32)
+    vector[::777] = np.nan
+    parts = [to_wire(part, "bfloat16") for part in np.array_split(vector, 7)]
+    np.testing.assert_array_equal(to_wire(vector, "bfloat16"), np.concatenate(parts))
+
+
 @pytest.mark.parametrize(("encoding", "unit"), [("float16", 2.0**-10), ("bfloat16", 2.0**-7)])
 def test_ties_go_to_the_even_neighbour(encoding, unit):
     halfway = [1 + unit / 2, 1 + 3 * unit / 2, -1 - unit / 2, 2 - unit / 2]

@@ -2,7 +2,8 @@
 
 Raw sockets and ADQL are timed in turns within the same run, because both depend on what else the machine does. The raw
 case moves the same bytes over the same kind of socket into a reused buffer, with a one-byte request or answer, and
-does nothing else: no checksum, no HTTP.
+does nothing else: no checksum, no HTTP. A pull and a push move the same numbers in each encoding; a push is cast on
+both sides, a pull by the client alone: a server casts a version once for all who pull it (``cast``).
 """
 
 import argparse
@@ -21,6 +22,7 @@ import numpy as np
 from fastapi import Request, Response
 
 from adql.config import ServerSettings
+from adql.encodings import from_wire, to_wire
 from adql.telemetry import logs
 from adql.types import ArraySpec
 from adql.wire import routes
@@ -34,25 +36,37 @@ from adql_services.runtime.side_port import Health
 SIZE = 1_750_000
 """Parameters: 7 MB of float32."""
 BYTES = 4 * SIZE
-SPECS = [ArraySpec("parameters", (SIZE,))]
+ENCODINGS = ("float32", "float16", "bfloat16")
 NEWEST = '"1.1"'
 PULL, PUSH = b"<", b">"
+
+
+def specs(encoding: str) -> list[ArraySpec]:
+    """What a body holds."""
+    return [ArraySpec("parameters", (SIZE,), encoding)]
+
+
+def vector() -> np.ndarray:
+    """Parameters such as a trained network has."""
+    return np.random.default_rng(0).normal(scale=0.05, size=SIZE).astype(np.float32)
 
 
 def run_service(listen: str, side: str) -> None:
     """A parameter server without parameters: routes as thin as they can be made with the runtime."""
     logs.configure("text", "bench")
     app = application("bench", tokens=None)
-    buffers = encode({"epoch": 1, "version": 1}, {"parameters": np.ones(SIZE, np.float32)})
+    fields = {"epoch": 1, "version": 1}
+    buffers = {encoding: encode(fields, {"parameters": to_wire(vector(), encoding)}) for encoding in ENCODINGS}
 
     @app.get(routes.PARAMETERS, response_model=None)
     async def pull(request: Request) -> Response:
         newer = request.headers.get("if-none-match") != NEWEST
-        return BinaryResponse(buffers) if newer else Response(status_code=304)
+        return BinaryResponse(buffers[request.url.query]) if newer else Response(status_code=304)
 
     @app.post(routes.UPDATES, response_model=None)
     async def push(request: Request) -> Response:
-        decode(await read_body(request, limit=BYTES + 4096), SPECS)
+        body = await read_body(request, limit=BYTES + 4096)
+        from_wire(decode(body, specs(request.url.query)).arrays["parameters"])
         return Response(status_code=204)
 
     settings = ServerSettings(listen=listen, side=side, directory=Path(), auth=False)
@@ -118,7 +132,7 @@ def wait_for(connection: Connection, seconds: float = 15.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            connection.request("GET", routes.PARAMETERS)
+            connection.request("GET", f"{routes.PARAMETERS}?float32")
             return
         except Exception:
             if time.monotonic() > deadline:
@@ -134,21 +148,33 @@ def milliseconds(action: Callable[[], object]) -> float:
 
 
 def actions(peer: socket.socket, connection: Connection) -> dict[str, Callable[[], object]]:
-    """Returns what is timed, by name; ``push`` encodes and ``pull`` decodes, checksums included."""
-    vector, buffer = np.ones(SIZE, np.float32), memoryview(bytearray(BYTES))
-    binary = {"Content-Type": routes.BINARY}
-
-    def push() -> object:
-        body = encode({"session": "s", "sequence": 1}, {"parameters": vector})
-        return connection.request("POST", routes.UPDATES, headers=binary, body=body)
-
-    return {
+    """Returns what is timed, by name; ``push`` encodes and ``pull`` decodes, casts and checksums included."""
+    buffer = memoryview(bytearray(BYTES))
+    timed: dict[str, Callable[[], object]] = {
         "raw_pull": lambda: (peer.sendall(PULL), receive(peer, buffer)),
-        "pull": lambda: decode(connection.request("GET", routes.PARAMETERS).body, SPECS),
         "raw_push": lambda: (peer.sendall(PUSH), peer.sendall(buffer), peer.recv(1)),
-        "push": push,
         "nothing_newer": lambda: connection.request("GET", routes.PARAMETERS, headers={"If-None-Match": NEWEST}),
     }
+    for encoding in ENCODINGS:
+        timed |= encoded_actions(connection, vector(), encoding)
+    return timed
+
+
+def encoded_actions(connection: Connection, sent: np.ndarray, encoding: str) -> dict[str, Callable[[], object]]:
+    """Returns what is timed of one encoding; float32 has names without it and no cast."""
+
+    def pull() -> object:
+        body = connection.request("GET", f"{routes.PARAMETERS}?{encoding}").body
+        return from_wire(decode(body, specs(encoding)).arrays["parameters"])
+
+    def push() -> object:
+        body = encode({"session": "s", "sequence": 1}, {"parameters": to_wire(sent, encoding)})
+        headers = {"Content-Type": routes.BINARY}
+        return connection.request("POST", f"{routes.UPDATES}?{encoding}", headers=headers, body=body)
+
+    if encoding == "float32":
+        return {"pull": pull, "push": push}
+    return {f"pull_{encoding}": pull, f"push_{encoding}": push, f"cast_{encoding}": lambda: to_wire(sent, encoding)}
 
 
 def measure(kind: str, rounds: int) -> Iterator[dict[str, object]]:
@@ -164,8 +190,10 @@ def measure(kind: str, rounds: int) -> Iterator[dict[str, object]]:
     for name, median in medians.items():
         record: dict[str, object] = {"case": name, "socket": kind, "rounds": rounds, "median_ms": round(median, 3)}
         record["p90_ms"] = round(statistics.quantiles(times[name], n=10)[-1], 3)
-        if f"raw_{name}" in medians:
-            record["times_raw"] = round(median / medians[f"raw_{name}"], 2)
+        operation, _, encoding = name.partition("_")
+        if f"raw_{operation}" in medians:
+            record["times_raw"] = round(median / medians[f"raw_{operation}"], 2)
+            record["bytes"] = to_wire(vector(), encoding or "float32").nbytes
         yield record
 
 

@@ -100,19 +100,23 @@ def test_under_elastic_the_learner_and_the_server_move_by_the_same_d(tmp_path):
         assert not np.array_equal(local, before)
 
 
-def test_updates_sent_again_after_a_crash_are_what_they_were(tmp_path):
+@pytest.mark.parametrize("encoding", ["float32", "bfloat16"])
+def test_updates_sent_again_after_a_crash_are_what_they_were(tmp_path, encoding):
     never = {"commit_bytes_per_second": 1, "max_interval_seconds": 600.0}
     rare = {"every_learner_steps": 1_000, "episodes": 2, "confirm_episodes": 5}
-    with serving(tmp_path, encoded_run("bfloat16", durability=never, evaluation=rare)) as (store, server, _):
+    with serving(tmp_path, encoded_run(encoding, durability=never, evaluation=rare)) as (store, server, _):
         with contextlib.closing(server.client()) as client:
             base = client.register().version
-            read = [push(client, factor * FINE, base)[0] for factor in (1, 2, 4)]
+            vectors = [factor * FINE for factor in (1, 2, 4)]
+            read = [push(client, vector, base)[0] for vector in vectors]
+            for vector in vectors:
+                vector.fill(np.nan)  # the caller's own memory, which is not read any more
             server.kill()
             assert stored(store, server).tolist() == [0.0] * SIZE
             server.start()
             client.progress(0)
             assert (client.updates_resent, client.updates_lost, client.updates_at_risk) == (3, 0, 0)
-            np.testing.assert_array_equal(client.pull(None).vector, from_wire(to_wire(sum(read), "bfloat16")))
+            np.testing.assert_array_equal(client.pull(None).vector, from_wire(to_wire(sum(read), encoding)))
 
 
 @pytest.mark.parametrize("vector", [FINE, to_wire(FINE, "float16"), to_wire(FINE, "bfloat16").view(np.uint16)])
