@@ -201,12 +201,11 @@ class ParameterClient:
         update, self._pending = self._pending, None
         try:
             answer = self._delivery.deliver(update)
-            self._acknowledge()
         except UnknownSessionError:
-            if update.applied is None:
-                self._delivery.give_up()
+            self._delivery.give_up()
             self._lease_again()
             answer = Answer("stale")
+        self._look_after_held()
         parameters = answer.parameters or self._pull_now()
         return PushAnswer(answer.outcome, parameters, answer.staleness)
 
@@ -249,12 +248,9 @@ class ParameterClient:
         """Nothing is sent again while a push is under way: its answer says more."""
         if self._pending is None and self.session:
             try:
-                self._acknowledge()
+                self._delivery.acknowledge(self.state)
             except UnknownSessionError:
                 self._lease_again()
-
-    def _acknowledge(self) -> None:
-        self._delivery.acknowledge(self.state)
 
     # Requests
 

@@ -1,0 +1,259 @@
+"""The client against servers that answer exactly what a test wants; the real service is met in tests/services."""
+
+import random
+
+import msgspec
+import numpy as np
+import pytest
+
+from adql.errors import MalformedBodyError, UnauthorizedError, WrongRunError
+from adql.types import ArraySpec, Clocks, RunState, Version
+from adql.wire import codec, routes
+from adql.wire.evaluation_client import EvaluationClient, EvaluationResult
+from adql.wire.parameter_client import ParameterClient
+from adql.wire.run_state import from_headers, to_header
+from tests.wire.scripted_server import closing_after, read_request, scripted_server
+
+VECTOR = np.arange(4, dtype=np.float32)
+
+
+class Time:
+    """A clock that moves only when someone sleeps."""
+
+    def __init__(self):
+        self.now, self.waits = 0.0, []
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.waits.append(seconds)
+
+
+def state(number=0, durable=0, epoch=1, run_id="run-1", status="running"):
+    return RunState(run_id, Version(epoch, number), Version(epoch, durable), Clocks(3, 4), status, 1)
+
+
+def answer(body=b"", status="200 OK", **of):
+    """An answer with the run's state in its header."""
+    head = f"HTTP/1.1 {status}\r\n{routes.STATE_HEADER}: {to_header(state(**of))}\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def parameters(number=0, **of):
+    fields = {"epoch": of.get("epoch", 1), "version": number, "config_hash": "c"}
+    return answer(b"".join(codec.encode(fields, {"parameters": VECTOR + number})), number=number, **of)
+
+
+def registered(**of):
+    return answer(msgspec.json.encode({"session": "s-1", "slot": 2, "lease_seconds": 30.0}), "201 Created", **of)
+
+
+def applied(number, outcome="applied", **of):
+    fields = {"outcome": outcome, "epoch": 1, "version": number, "staleness": 0}
+    fields |= {"applied_epoch": 1, "applied_version": number}
+    return answer(b"".join(codec.encode(fields, {"parameters": VECTOR + number})), number=number, **of)
+
+
+def refused(kind, status, headers="", **details):
+    body = msgspec.json.encode({"type": f"urn:adql:{kind}", "detail": "no", **details})
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+AWAY = refused("store_unavailable", "503 Unavailable", "retry-after-ms: 200\r\n")
+
+
+def recording(log, *answers):
+    def act(peer):
+        for one in answers:
+            log.append(read_request(peer))
+            peer.sendall(one)
+        peer.recv(1)
+
+    return act
+
+
+def client_of(address, time=None, **settings):
+    time = time or Time()
+    given = {"token": lambda: "t", "run": "adql", "config_hash": "c", "size": 4, "rng": random.Random(1)}
+    return ParameterClient(address, **(given | settings), clock=time.clock, sleep=time.sleep)
+
+
+def sent(request):
+    """Returns the fields of a recorded push."""
+    _, _, body = request.partition(b"\r\n\r\n")
+    return codec.decode(body, [ArraySpec("update", (4,))]).fields
+
+
+def push(client, base=None):
+    client.begin_push(VECTOR, base or client.state.version, 8, 100)
+    return client.finish_push()
+
+
+def test_state_survives_its_header():
+    assert from_headers({routes.STATE_HEADER: to_header(state(5, 3))}) == state(5, 3)
+    for headers in ({}, {routes.STATE_HEADER: "{}"}, {routes.STATE_HEADER: "\x80"}):
+        with pytest.raises(MalformedBodyError, match="parameter server"):
+            from_headers(headers)
+
+
+def test_registration_tells_session_slot_and_parameters(tmp_path):
+    log = []
+    with scripted_server(tmp_path, recording(log, registered(), parameters(7))) as address:
+        client = client_of(address)
+        start = client.register()
+        assert (client.session, client.slot, start.version) == ("s-1", 2, Version(1, 7))
+        np.testing.assert_array_equal(start.vector, VECTOR + 7)
+        client.close()
+    registration = msgspec.json.decode(log[0].partition(b"\r\n\r\n")[2])
+    assert registration == {"wire": codec.WIRE, "run": "adql", "config_hash": "c", "role": "both"}
+
+
+def test_unregistered_client_has_no_state():
+    with pytest.raises(RuntimeError, match="register"):
+        client_of("unix:/nowhere").state  # noqa: B018
+
+
+def test_push_says_everything_that_the_contract_needs(tmp_path):
+    log = []
+    with scripted_server(tmp_path, recording(log, registered(), parameters(), applied(1), applied(2))) as address:
+        client = client_of(address)
+        client.register()
+        push(client), push(client)
+        client.close()
+    first, second = sent(log[2]), sent(log[3])
+    expected = {"session": "s-1", "epoch": 1, "learner_steps": 8, "environment_steps": 100}
+    assert expected.items() <= first.items()
+    assert (first["config_hash"], first["run_id"]) == ("c", "run-1")
+    assert [(push["sequence"], push["version"]) for push in (first, second)] == [(0, 0), (1, 1)]
+
+
+def test_503_and_429_are_retried_with_the_same_sequence_after_the_asked_time(tmp_path):
+    log, time = [], Time()
+    busy = refused("rate_limited", "429 Too Many", "retry-after-ms: 100\r\n")
+    script = recording(log, registered(), parameters(), AWAY, busy, applied(1))
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address, time)
+        client.register()
+        assert push(client).outcome == "applied"
+        client.close()
+    assert [sent(request)["sequence"] for request in log[2:5]] == [0, 0, 0]
+    assert (len(time.waits), client.retries) == (2, 2)
+    assert time.waits[0] >= 0.2 and time.waits[1] >= 0.1
+
+
+def test_lost_answer_is_asked_for_again_with_the_same_sequence(tmp_path):
+    log = []
+    lose = closing_after(registered(), parameters())
+    with scripted_server(tmp_path, lose, recording(log, applied(1, "duplicate"))) as address:
+        client = client_of(address)
+        client.register()
+        assert push(client).outcome == "duplicate"
+        client.close()
+    assert sent(log[0])["sequence"] == 0
+
+
+def test_damaged_answer_is_asked_for_again(tmp_path):
+    log = []
+    damaged = bytearray(applied(1))
+    damaged[-1] ^= 1
+    script = recording(log, registered(), parameters(), bytes(damaged), applied(1, "duplicate"))
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address)
+        client.register()
+        assert push(client).outcome == "duplicate"
+        client.close()
+    assert [sent(request)["sequence"] for request in log[2:4]] == [0, 0]
+
+
+def test_sent_vector_may_be_changed_before_the_answer(tmp_path):
+    log = []
+    script = recording(log, registered(), parameters(), AWAY, applied(1))
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address)
+        client.register()
+        vector = VECTOR.copy()
+        client.begin_push(vector, client.state.version, 1, 1)
+        vector[:] = -1
+        client.finish_push()
+        client.close()
+    body = log[3].partition(b"\r\n\r\n")[2]
+    np.testing.assert_array_equal(codec.decode(body, [ArraySpec("update", (4,))]).arrays["update"], VECTOR)
+
+
+def test_one_push_is_outstanding_at_most(tmp_path):
+    with scripted_server(tmp_path, recording([], registered(), parameters(), applied(1))) as address:
+        client = client_of(address)
+        client.register()
+        with pytest.raises(RuntimeError, match="no push"):
+            client.finish_push()
+        client.begin_push(VECTOR, Version(1, 0), 1, 1)
+        with pytest.raises(RuntimeError, match="under way"):
+            client.begin_push(VECTOR, Version(1, 0), 1, 1)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error"),
+    [("wrong_run", "412 Precondition Failed", WrongRunError), ("unauthorized", "401 Unauthorized", UnauthorizedError)],
+)
+def test_what_cannot_get_better_is_not_retried(tmp_path, kind, status, error):
+    time = Time()
+    with scripted_server(tmp_path, recording([], registered(), parameters(), refused(kind, status))) as address:
+        client = client_of(address, time)
+        client.register()
+        with pytest.raises(error):
+            push(client)
+        client.close()
+    assert time.waits == []
+
+
+def test_session_of_another_run_under_the_same_name_is_refused(tmp_path):
+    gone = refused("unknown_session", "409 Conflict")
+    script = recording([], registered(), parameters(), gone, registered(run_id="run-2"))
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address)
+        client.register()
+        with pytest.raises(WrongRunError, match="run-2"):
+            push(client)
+        client.close()
+
+
+def test_pull_names_the_known_version_and_status(tmp_path):
+    log = []
+    nothing = answer(status="304 Not Modified").replace(b"content-length: 0\r\n", b"")
+    with scripted_server(tmp_path, recording(log, registered(), parameters(3), nothing)) as address:
+        client = client_of(address)
+        client.register()
+        assert client.pull(Version(1, 3), wait_seconds=99) is None
+        client.close()
+    assert log[2].startswith(b"GET /v1/parameters?wait=30&status=running ")
+    assert b'If-None-Match: "1.3"\r\n' in log[2]
+
+
+def test_closing_without_a_server_is_silent():
+    client = client_of("unix:/nowhere")
+    client.session = "s"
+    client.close()
+    assert client.session == ""
+
+
+def test_evaluator_gets_tasks_and_reports_episodes(tmp_path):
+    log = []
+    fields = {"id": 5, "purpose": "confirm", "episodes": 3, "seed": 2**30, "epoch": 1, "version": 9}
+    fields |= {"learner_steps": 80, "environment_steps": 90}
+    task = answer(b"".join(codec.encode(fields, {"parameters": VECTOR})))
+    nothing = answer(status="204 No Content").replace(b"content-length: 0\r\n", b"")
+    with scripted_server(tmp_path, recording(log, AWAY, task, answer(), nothing)) as address:
+        time = Time()
+        client = EvaluationClient(
+            address, token=lambda: None, size=4, clock=time.clock, sleep=time.sleep, rng=random.Random(1)
+        )
+        found = client.next(wait_seconds=2)
+        client.report(EvaluationResult(5, [1.0, 2.0, 3.0], [4, 5, 6], [True, False, True], 0.5))
+        assert client.next() is None
+        client.close()
+    assert (found.id, found.purpose, found.episodes, found.seed) == (5, "confirm", 3, 2**30)
+    assert (found.parameters.version, found.learner_steps) == (Version(1, 9), 80)
+    assert msgspec.json.decode(log[2].partition(b"\r\n\r\n")[2])["successes"] == [True, False, True]
