@@ -187,6 +187,16 @@ def test_committed_state_does_not_change_afterwards(server, session):
     assert (state.mark.number, state.parameters[0], state.record.learner_steps) == (1, 1.0, 2)
 
 
+def test_committed_moments_do_not_change_afterwards():
+    server = owning_server(tiny_specification(update={"rule": "delta", "outer_momentum": 0.9}))
+    session = server.register("both").identifier
+    push_many(server, session, 1)
+    state = commit(server)
+    velocity = state.arrays["velocity"].copy()
+    push_many(server, session, 2)
+    np.testing.assert_array_equal(state.arrays["velocity"], velocity)
+
+
 def test_watermark_rises_with_commits_alone(server, session):
     push_many(server, session, 3)
     assert (server.durable, server.is_durable(session, 0)) == (Version(1, 0), False)
@@ -280,8 +290,8 @@ def test_optimizer_state_survives_a_restart():
     session = server.register("both").identifier
     push_many(server, session, 3)
     after = restarted(commit(server), specification)
-    push_many(server, session, 1)
-    push_many(after, session, 1)
+    for one in (server, after):
+        one.push(update(one, session, 3, vector=np.array([-5, 2, 0, 1], np.float32)))
     np.testing.assert_array_equal(server.parameters.vector, after.parameters.vector)
 
 
@@ -310,6 +320,16 @@ def test_weight_of_average_follows_the_live_learners():
     server.register("learner")
     server.push(update(server, session, 1, vector=np.full(SIZE, 8, np.float32)))
     assert server.parameters.vector.tolist() == [6, 6, 6, 6]
+
+
+@pytest.mark.parametrize(("kind", "norm"), [("dense", 10.0), ("tabular", 400.0)])
+def test_tables_gradient_is_never_scaled_down_to_the_largest_norm(kind, norm):
+    sgd = {"optimizer": {"kind": "sgd"}, "learning_rate": {"initial": 1.0}, "max_gradient_norm": 10.0}
+    server = owning_server(tiny_specification(update={"rule": "gradient"}, algorithm=sgd, network={"kind": kind}))
+    session = server.register("both").identifier
+    before = server.parameters.vector
+    server.push(update(server, session, 0, vector=np.full(SIZE, 400 / SIZE**0.5, np.float32)))
+    assert np.linalg.norm(server.parameters.vector - before) == pytest.approx(norm, rel=1e-5)
 
 
 def test_staleness_is_counted_for_applied_updates(server, session):

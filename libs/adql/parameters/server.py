@@ -76,7 +76,12 @@ class ParameterServer:
         """Grows with every change that a commit would save."""
         self._wall_clock = wall_clock
         self._pool = VectorPool(len(vector))
-        self._rule = make_update_rule(specification.update, specification.algorithm, len(vector))
+        self._rule = make_update_rule(
+            specification.update,
+            specification.algorithm,
+            len(vector),
+            is_table=specification.network.kind == "tabular",
+        )
         self._vector = publish(vector)
         self._epoch, self._number, self._learner_steps = 0, 0, 0
         self._earlier_epochs: dict[int, int] = {}

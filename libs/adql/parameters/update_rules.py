@@ -133,10 +133,10 @@ class Delta:
 class Gradient:
     """θ' = optimizer step along a gradient; damping scales the learning rate, so after the moments."""
 
-    def __init__(self, algorithm: AlgorithmSettings, size: int) -> None:
+    def __init__(self, algorithm: AlgorithmSettings, size: int, is_table: bool) -> None:
         self._optimizer = make_optimizer(algorithm.optimizer, size)
         self._learning_rate = algorithm.learning_rate.build()
-        self._max_norm = algorithm.max_gradient_norm
+        self._max_norm = None if is_table else algorithm.max_gradient_norm
         self._clipped = np.empty(size, dtype=np.float32)
         self._before = {name: array.copy() for name, array in self._optimizer.state().items()}
 
@@ -168,15 +168,17 @@ class Gradient:
         self._optimizer.load(state)
 
 
-def make_update_rule(update: UpdateSettings, algorithm: AlgorithmSettings, size: int) -> UpdateRule:
-    """Returns the rule named by ``update.rule`` for parameters of shape (size,)."""
+def make_update_rule(
+    update: UpdateSettings, algorithm: AlgorithmSettings, size: int, *, is_table: bool = False
+) -> UpdateRule:
+    """Returns the rule named by ``update.rule`` for parameters of shape (size,); no table's gradient is clipped."""
     if update.rule == "average":
         return Average(update)
     if update.rule == "elastic":
         return Elastic()
     if update.rule == "delta":
         return Delta(update, size)
-    return Gradient(algorithm, size)
+    return Gradient(algorithm, size, is_table)
 
 
 def _same_shapes(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> None:
