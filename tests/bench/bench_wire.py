@@ -189,6 +189,7 @@ def measure(kind: str, rounds: int) -> Iterator[dict[str, object]]:
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
         record: dict[str, object] = {"case": name, "socket": kind, "rounds": rounds, "median_ms": round(median, 3)}
+        record["least_ms"] = round(min(times[name]), 3)
         record["p90_ms"] = round(statistics.quantiles(times[name], n=10)[-1], 3)
         operation, _, encoding = name.partition("_")
         if f"raw_{operation}" in medians:

@@ -1,4 +1,4 @@
-"""What an encoding costs in learning: ``python -m tests.bench.encodings [--seeds N …]``; one JSON line a run.
+"""What an encoding costs in learning, one JSON line a run: ``python -m tests.bench.encodings [--seeds N …] [key=value …]``.
 
 The default run, two learners in one process that take turns, everything that would travel rounded by the encoding.
 Counted are learner steps until two consecutive greedy evaluations, one each 1,000 steps, are over the goal.
@@ -16,9 +16,9 @@ LEARNERS = 2
 ENCODINGS = ("float32", "bfloat16", "float16")
 
 
-def steps_to_goal(encoding: str, seed: int) -> int | None:
+def steps_to_goal(encoding: str, seed: int, keys: list[str]) -> int | None:
     """Returns the learner steps at the second evaluation over the goal, None if there were none within the limit."""
-    run = assemble(specification(f"update.encoding={encoding}", f"run.seed={seed}"), LEARNERS)
+    run = assemble(specification(*keys, f"update.encoding={encoding}", f"run.seed={seed}"), LEARNERS)
     over = 0
     for steps in range(EVERY, LIMIT + 1, EVERY):
         run.until(steps)
@@ -33,9 +33,12 @@ def main() -> None:
     """Prints the records."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
-    for seed in parser.parse_args().seeds:
+    parser.add_argument("keys", nargs="*", metavar="key=value")
+    asked = parser.parse_intermixed_args()
+    for seed in asked.seeds:
         for encoding in ENCODINGS:
-            record = {"encoding": encoding, "seed": seed, "learner_steps": steps_to_goal(encoding, seed)}
+            steps = steps_to_goal(encoding, seed, asked.keys)
+            record = {"encoding": encoding, "seed": seed, "keys": asked.keys, "learner_steps": steps}
             sys.stdout.write(json.dumps(record) + "\n")
             sys.stdout.flush()
 
