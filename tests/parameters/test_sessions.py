@@ -48,6 +48,18 @@ def test_every_silent_session_expires_and_only_those():
     assert silent not in {session.identifier for session in live.live}
 
 
+def test_older_session_that_talks_does_not_hide_a_younger_silent_one():
+    clock = FakeClock()
+    live = table(clock)
+    talking, silent = live.register("both").identifier, live.register("both").identifier
+    clock.now += 20
+    live.find(talking)
+    clock.now += 15
+    with pytest.raises(UnknownSessionError):
+        live.find(silent)
+    assert live.learners == 1
+
+
 def test_counts_of_ended_sessions_stay_in_the_totals():
     clock = FakeClock()
     live = table(clock)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -63,6 +64,16 @@ def test_pulls_go_on_and_pushes_are_refused_with_a_time_while_the_store_is_away(
     make_durable(client)
     assert client.state.version.epoch == 1
     assert server.probe(routes.READYZ) == 200
+
+
+def test_durable_push_is_refused_at_once_when_the_store_dies_under_it(store, server, client):
+    push(client)
+    make_durable(client)
+    store.kill()
+    start = time.monotonic()
+    with Connection(server.listen, token=lambda: None) as connection, pytest.raises(StoreUnavailableError):
+        raw_push(connection, client, query="?durable=true", sequence=1)
+    assert time.monotonic() - start < 5
 
 
 def test_hanging_store_delays_and_loses_nothing(store, server, client):

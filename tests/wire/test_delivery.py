@@ -155,6 +155,23 @@ def test_crash_while_sending_again_loses_nothing_and_doubles_nothing(server, del
     assert server.epoch == 4
 
 
+def test_update_refused_after_a_crash_while_sending_again_is_counted(server, delivery):
+    for value in range(3):
+        push(delivery, value)
+    server.crash()
+    exchanges = iter(range(100))
+
+    def crash_at_the_third_resent():
+        if next(exchanges) == 3:
+            server.crash()
+            server.refuse = {1: StaleUpdateError}
+
+    server.before_answer = crash_at_the_third_resent
+    push(delivery, 3)
+    assert server.applied == [0, None, 2, 3]
+    assert delivery.lost == 1
+
+
 def test_every_crash_point_keeps_order_and_number(server):
     for crash_at in range(12):
         server = Server()
