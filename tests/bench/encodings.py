@@ -1,4 +1,4 @@
-"""What an encoding costs in learning, one JSON line a run: ``python -m tests.bench.encodings [--seeds N …] [key=value …]``.
+"""What an encoding costs in learning: ``python -m tests.bench.encodings [--seeds N …] [key=value …]``; JSON lines.
 
 The default run, two learners in one process that take turns, everything that would travel rounded by the encoding.
 Counted are learner steps until two consecutive greedy evaluations, one each 1,000 steps, are over the goal.
