@@ -109,3 +109,16 @@ def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path):
             store.start()
             wait_until(lambda n=pushed: sum(len(pusher.history) for pusher in pushers) > n + CLIENTS)
     assert pushers[0].client.state.version.epoch == 1
+
+
+def test_updates_survive_kill_9_of_server_and_store_together_exactly_once(tmp_path):
+    rng = random.Random(3)
+    with pushing(tmp_path) as (store, server, pushers):
+        for _ in range(max(1, CYCLES // 4)):
+            wait_for_uncommitted(store.url, server, pushers)
+            let_it_run(rng)
+            for victim in rng.sample((server, store), 2):
+                victim.kill()
+            store.start()
+            server.start()
+    assert sum(pusher.client.updates_resent for pusher in pushers) > 0
