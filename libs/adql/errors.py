@@ -4,7 +4,8 @@
     ├── InputError                    what a person typed is wrong: exit code 2, HTTP 422
     │   ├── ConfigError                 a key of the run specification
     │   ├── EnvironmentUnusableError    an environment that cannot be used
-    │   ├── CheckpointError             a stored file that is corrupt or foreign
+    │   ├── CheckpointError             a stored file that is corrupt
+    │   │   └── ForeignCheckpointError    whole, but of another run or configuration
     │   └── MissingExtraError           an optional package that has to be installed
     ├── WireError                     a request or an answer that breaks the wire format
     │   ├── MalformedBodyError          422
@@ -76,6 +77,12 @@ class CheckpointError(InputError):
     """A stored file is corrupt, truncated or belongs to another run."""
 
     kind = "checkpoint"
+
+
+class ForeignCheckpointError(CheckpointError):
+    """A stored file is whole and belongs to another run or configuration."""
+
+    kind = "foreign_checkpoint"
 
 
 class MissingExtraError(InputError):

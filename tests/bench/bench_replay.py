@@ -115,7 +115,7 @@ def main() -> None:
                     "sample 8 batches, priorities back": sampling(client, 8, update=True),
                 }
                 for case, operation in cases.items():
-                    print(json.dumps({"transport": transport, "sampler": sampler, "case": case, **rate(operation)}))  # noqa: T201
+                    print(json.dumps({"transport": transport, "sampler": sampler, "case": case, **rate(operation)}))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from adql.errors import CheckpointError
+from adql.errors import CheckpointError, ForeignCheckpointError
 from adql.replay.records import Columns, TableState
 from adql.replay.schema import TransitionSchema
 from adql.replay.segments import MAGIC, Opener, corrupt, open_for_writing, read_segments, write_durably, write_segment
@@ -29,10 +29,6 @@ ROWS_BYTES = 4 * 1024**2
 KEPT = 2
 """Whole snapshots on disk: the newest, and one to fall back on."""
 SUFFIX = ".snapshot"
-
-
-class ForeignSnapshotError(CheckpointError):
-    """Whole, but of another run or configuration."""
 
 
 class Snapshots:
@@ -70,13 +66,13 @@ class Snapshots:
         Returns the errors of the files that were passed over because they are corrupt.
 
         Raises:
-            ForeignSnapshotError: a snapshot of another run or configuration lies here; nothing was restored.
+            ForeignCheckpointError: a snapshot of another run or configuration lies here; nothing was restored.
         """
         refused = []
         for path in self.files():
             try:
                 state = self._verified_state(path, table.schema)
-            except ForeignSnapshotError:
+            except ForeignCheckpointError:
                 raise
             except CheckpointError as error:
                 refused.append(error)
@@ -126,7 +122,7 @@ class Snapshots:
 
     def _check_foreign(self, path: Path, head: dict[str, Any], schema: TransitionSchema) -> None:
         if head["identity"] != self._identity or head["columns"] != _layout(schema):
-            raise ForeignSnapshotError(
+            raise ForeignCheckpointError(
                 f"{path} is a replay snapshot of another run or configuration; give this run another directory, or "
                 "delete the file"
             )
