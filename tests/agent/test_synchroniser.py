@@ -167,6 +167,15 @@ def test_giving_up_takes_the_answer_under_way_and_goes_back_to_the_newest_parame
     assert server.pushed[1][1:] == (base, 3, 10)
 
 
+def test_soft_target_moves_by_the_runs_steps_a_live_learner():
+    spec = specification("update.sync_every=1", "algorithm.target={kind: soft, tau: 0.5}", "update.overlap=false")
+    learner, server, synchroniser = learner_under(spec)
+    server.clock, server.answers = 4, [PushAnswer("applied", parameters(1, 9.0))]
+    steps(learner, synchroniser, 1)
+    # Two live learners: 4 steps of the run are 2, so that a quarter of the way from 1 to 9 is left.
+    assert learner.target_vector.tolist() == [7.0] * SIZE
+
+
 def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_crosses_a_multiple():
     spec = specification(
         "update.sync_every=1", "algorithm.target={kind: periodic, period_learner_steps: 10}", "update.overlap=false"
@@ -200,3 +209,12 @@ def test_divergence_is_the_distance_to_the_servers_parameters():
     server.answers = [PushAnswer("applied", parameters(1, 1.0))]
     steps(learner, synchroniser, 2, change=0.25)
     assert synchroniser.divergence == pytest.approx(0.5)
+
+
+def test_learner_clock_never_runs_backwards_at_an_overlapped_push():
+    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    clocks = []
+    for _ in range(5):
+        steps(learner, synchroniser, 1)
+        clocks.append(synchroniser.learner_clock)
+    assert clocks == [1, 2, 3, 4, 5]

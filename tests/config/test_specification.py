@@ -64,6 +64,20 @@ def test_bad_assignment_is_one_line_with_key_value_and_bound(assignment: str, co
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("assignments", "capacity"),
+    [
+        ([], 20_000),
+        (["training.learners=1"], 20_000),
+        (["training.learners=8"], 80_000),
+        (["training.learners=8", "replay.min_size=500"], 80_000),
+        (["training.learners=8", "replay.capacity=3000"], 3_000),
+    ],
+)
+def test_capacity_grows_with_the_learners_unless_it_is_set(assignments: list[str], capacity: int):
+    assert load(*assignments).replay.capacity == capacity
+
+
 def test_sync_every_other_than_one_is_refused_under_gradient():
     with pytest.raises(ConfigError, match="sync_every must be 1"):
         load("update.rule=gradient", "update.sync_every=4")
@@ -115,7 +129,7 @@ def test_goal_is_the_runs_own_before_the_environments():
 
 
 def test_hash_changes_with_identity_keys_alone():
-    same = ["training.learners=8", "training.goal=5", "evaluation.episodes=3", "replay.batches_per_request=2"]
+    same = ["training.learners=8", "training.goal=5", "evaluation.episodes=3", "replay.capacity=9000"]
     other = ["algorithm.gamma=0.5", "network.hidden=[8]", "environment.id=Acrobot-v1", "update.rule=delta"]
     other += ["update.encoding=bfloat16"]
     assert {config_hash(load(key)) for key in same} == {config_hash(load())}

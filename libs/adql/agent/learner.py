@@ -67,18 +67,20 @@ class DqnLearner:
         norm = self._clipped(gradient)
         return gradient, StepResult(errors, loss, float(q.mean()), float(q.max()), norm)
 
-    def advance_target(self, clock_before: int, clock_after: int, server_vector: Array) -> None:
+    def advance_target(self, clock_before: int, clock_after: int, server_vector: Array, learners: int = 1) -> None:
         """Moves θ' on for the run's learner steps from ``clock_before`` to ``clock_after``; fewer than 0 count as 0.
 
-        Soft: θ' ← θ' + (1 − (1 − τ)^Δ)(θ − θ'). Periodic: θ' ← ``server_vector`` (P,), just pulled, if a multiple of
-        the period was crossed. After an epoch change the caller starts afresh with the new epoch's clock as both.
+        Soft: θ' ← θ' + (1 − (1 − τ)^(Δ/L))(θ − θ'), Δ being those steps, L live ``learners``: together they move θ
+        little further than one of them, so that by Δ alone the target of 8 learners would be no more than θ itself.
+        Periodic: θ' ← ``server_vector`` (P,), just pulled, if a multiple of the period was crossed. After an epoch
+        change the caller starts afresh with the new epoch's clock as both.
         """
         target, steps = self._algorithm.target, clock_after - clock_before
         if steps <= 0:
             return
         if target.kind == "soft":
             np.subtract(self.vector, self.target_vector, out=self._scratch)
-            self._scratch *= 1.0 - (1.0 - target.tau) ** steps
+            self._scratch *= 1.0 - (1.0 - target.tau) ** (steps / learners)
             self.target_vector += self._scratch
         elif clock_after // target.period_learner_steps > clock_before // target.period_learner_steps:
             np.copyto(self.target_vector, server_vector)

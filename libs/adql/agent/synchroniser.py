@@ -19,6 +19,7 @@ class _Push:
     vector: Float32Array
     """As the server reads it: what both sides go by."""
     local_norm: float
+    steps: int
 
 
 class Synchroniser:
@@ -50,8 +51,9 @@ class Synchroniser:
 
     @property
     def learner_clock(self) -> int:
-        """Learner steps of the run: as last told, plus the local ones since."""
-        return self._source.state.clocks.learner_steps + self._local_steps
+        """Learner steps of the run: as last told, plus the local ones that no answer has counted yet."""
+        under_way = self._under_way.steps if self._under_way else 0
+        return self._source.state.clocks.learner_steps + under_way + self._local_steps
 
     def after_step(self, environment_steps: int) -> None:
         """Counts one local step, and pushes what changed when k of them are done."""
@@ -68,7 +70,7 @@ class Synchroniser:
             outgoing = self._rule.outgoing(local, self._base.vector, self._source.state.learners)
             steps, self._local_steps = max(1, self._local_steps), 0
             sent = self._source.begin_push(outgoing, self._base.version, steps, environment_steps)
-            self._under_way = _Push(sent, self._distance_to_base())
+            self._under_way = _Push(sent, self._distance_to_base(), steps)
         if self._update.rule == "gradient" or not self._update.overlap:
             self.settle()
 
@@ -106,7 +108,8 @@ class Synchroniser:
         clock = self._source.state.clocks.learner_steps
         if parameters.version.epoch != self._target_epoch:
             self._target_epoch, self._target_clock = parameters.version.epoch, clock
-        self._learner.advance_target(self._target_clock, clock, parameters.vector)
+        learners = max(1, self._source.state.learners)
+        self._learner.advance_target(self._target_clock, clock, parameters.vector, learners)
         self._target_clock = max(self._target_clock, clock)
 
     def _distance_to_base(self) -> float:

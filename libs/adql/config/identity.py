@@ -12,10 +12,10 @@ IDENTITY: dict[str, set[str] | bool] = {
     "network": True,
     "algorithm": True,
     "exploration": True,
-    "replay": {"sampler", "capacity", "min_size", "samples_per_insert", "priority_exponent", "importance_exponent"},
+    "replay": {"sampler", "min_size", "samples_per_insert", "priority_exponent", "importance_exponent"},
     "update": True,
 }
-"""Not in it: budget, goal, evaluation, durability, number of learners, sizes of requests."""
+"""Not in it: budget, goal, evaluation, durability, number of learners, sizes of the table and of requests."""
 
 
 def config_hash(specification: RunSpecification) -> str:

@@ -125,8 +125,8 @@ class TargetSettings(Section):
     kind: Literal["periodic", "soft"] = "soft"
     period_learner_steps: PositiveInt = 128
     """Periodic: copies the server's parameters at the pull that crosses a multiple."""
-    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
-    """Soft: per learner step of the whole run."""
+    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    """Soft: per learner step of one learner, which is a step of the run divided by the live learners."""
 
 
 class AlgorithmSettings(Section):
@@ -161,12 +161,16 @@ class ExplorationSettings(Section):
     """Ladder: environment copies of the whole run, u = i/(actors − 1); null: u = van der Corput, for any number."""
 
 
+CAPACITY_PER_LEARNER = 10_000
+"""Transitions: learners that share what they learn turn a table over faster than they progress."""
+
+
 class ReplaySettings(Section):
     """The replay table."""
 
     sampler: Literal["uniform", "prioritised"] = "uniform"
-    capacity: PositiveInt = 20_000
-    """Transitions; the oldest is evicted first."""
+    capacity: PositiveInt = 2 * CAPACITY_PER_LEARNER
+    """Transitions; the oldest is evicted first. Unless set, a run takes 10,000 for each learner, 20,000 at least."""
     capacity_bytes: PositiveInt = 2 * 1024**3
     """Bytes of transitions; a capacity that cannot fit is refused at start."""
     min_size: PositiveInt = 1_000
@@ -291,6 +295,16 @@ class RunSpecification(Section):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     durability: DurabilitySettings = DurabilitySettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _room_for_every_learner(cls, tree: Any) -> Any:
+        """Lets ``replay.capacity`` grow with ``training.learners`` where it is not set."""
+        match tree:
+            case {"training": {"learners": int(learners)}} if learners > 2 and isinstance(tree.get("replay", {}), dict):
+                replay = {"capacity": CAPACITY_PER_LEARNER * learners, **tree.get("replay", {})}
+                return {**tree, "replay": replay}
+        return tree
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
