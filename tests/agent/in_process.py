@@ -122,7 +122,7 @@ class LocalReplay:
             drawn = self._table.sample(self._session, batches, batch_size)
         except RateLimitedError:
             return
-        self._answer = []
+        self._answer, self._first = [], drawn.first_batch
         for first in range(0, batches * batch_size, batch_size):
             rows = slice(first, first + batch_size)
             info = SampleInfo(drawn.item_ids[rows], drawn.probabilities[rows], self._table.incarnation, drawn.size)
@@ -131,6 +131,9 @@ class LocalReplay:
 
     def finish_sample(self) -> list[ReplaySample] | None:
         return self._answer
+
+    def give_back(self, samples: list[ReplaySample]) -> None:
+        self._table.give_back(self._table.incarnation, range(self._first, self._first + len(samples)))
 
     def update_priorities(self, samples: list[ReplaySample], td_errors: list[np.ndarray]) -> None:
         for sample, errors in zip(samples, td_errors, strict=True):

@@ -128,3 +128,46 @@ def test_equal_seeds_give_equal_runs():
     for run in (first, second):
         run.until(300)
     assert np.array_equal(first.server.parameters.vector, second.server.parameters.vector)
+
+
+def test_a_learner_that_ends_gives_back_its_unused_batches_and_reports_its_steps():
+    run = run_of(1)
+    run.until(200)
+    loop = run.loops[0]
+    assert loop._sample_under_way
+    before = run.table.statistics().samples
+    loop.close()
+    assert run.table.statistics().samples == before - 8 * 8
+    assert run.server.clocks.environment_steps == loop._experience.environment_steps
+
+
+class PoisonedReplay:
+    """Every third request carries a reward so large that the loss is not finite."""
+
+    def __init__(self, inner) -> None:
+        self._inner, self._requests, self.priorities = inner, 0, []
+
+    def __getattr__(self, name: str):
+        return getattr(self._inner, name)
+
+    def finish_sample(self):
+        samples = self._inner.finish_sample()
+        self._requests += samples is not None
+        if samples and self._requests % 3 == 0:
+            samples[0].transitions.reward[:] = np.inf
+        return samples
+
+    def update_priorities(self, samples, td_errors) -> None:
+        self.priorities += td_errors
+        self._inner.update_priorities(samples, td_errors)
+
+
+def test_a_batch_that_is_not_finite_is_skipped_and_its_priorities_are_not_sent():
+    run = run_of(1, "replay.sampler=prioritised")
+    loop = run.loops[0]
+    loop._replay = replay = PoisonedReplay(loop._replay)
+    run.until(500)
+    assert loop.record.outliers_dropped > 3
+    assert np.isfinite(run.server.parameters.vector).all()
+    assert np.isfinite(loop._learner.vector).all()
+    assert all(np.isfinite(errors).all() for errors in replay.priorities)

@@ -212,7 +212,7 @@ def test_divergence_is_the_distance_to_the_servers_parameters():
 
 
 def test_learner_clock_never_runs_backwards_at_an_overlapped_push():
-    learner, server, synchroniser = learner_under(specification("update.sync_every=3"))
+    learner, _, synchroniser = learner_under(specification("update.sync_every=3"))
     clocks = []
     for _ in range(5):
         steps(learner, synchroniser, 1)

@@ -237,6 +237,19 @@ def test_session_expires_and_the_learner_count_falls(store, tmp_path):
         client.close()
 
 
+def test_learner_whose_lease_ran_out_counts_its_steps_once(store, tmp_path):
+    short = tiny_specification(durability={"lease_seconds": 0.3})
+    with ServerProcess(tmp_path / "server", short, store.url) as server:
+        client = server.client()
+        client.register()
+        client.progress(100)
+        wait_until(lambda: server.get(routes.RUN)["state"]["learners"] == 0)
+        client.progress(150)
+        client.progress(170)
+        assert server.get(routes.RUN)["state"]["environment_steps"] == 170
+        client.close()
+
+
 def test_token_is_asked_for(store, tmp_path):
     (tmp_path / "token").write_text("secret\n")
     guarded = ServerProcess(

@@ -1,8 +1,10 @@
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
+import adql_services
 from adql.telemetry import metrics
 
 OBJECTS = {name: value for name, value in vars(metrics).items() if isinstance(value, Counter | Gauge | Histogram)}
@@ -31,13 +33,19 @@ learning_rate gradient_norm environment_steps_total learner_steps_total updates_
 parameter_divergence_ratio version durable_version epoch push_seconds pull_seconds wire_bytes_total commit_seconds
 commit_bytes_total updates_at_risk_total replay_size_transitions replay_size_bytes replay_inserts_total
 replay_samples_total replay_samples_per_insert replay_priority_mean replay_sample_age_inserts active_learners
-learner_activity_seconds_total environment_restarts_total retries_total reconnects_total
+learner_activity_seconds_total retries_total reconnects_total
 """
 
 
 @pytest.mark.parametrize("asked", ASKED_FOR.split())
 def test_everything_that_dashboards_need_has_a_name(asked):
     assert f"adql_{asked}" in {exported_name(metric) for metric in OBJECTS.values()}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_metric_is_set_by_a_service(name):
+    services = Path(adql_services.__file__).parent.rglob("*.py")
+    assert any(re.search(rf"metrics\.{name}\b", file.read_text()) for file in services)
 
 
 def test_the_page_shows_the_process_and_nothing_unprefixed():

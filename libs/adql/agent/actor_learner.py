@@ -1,6 +1,9 @@
 """The actor-learner: acts a chunk, then learns as much as the samples-per-insert law lets it."""
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from adql.agent.activity import Stopwatch
 from adql.agent.experience import Experience
@@ -69,10 +72,12 @@ class ActorLearner:
             self._wait_to_insert()
 
     def close(self) -> None:
-        """Takes every answer under way, so that nothing sent stays unknown."""
-        if self._sample_under_way:
-            self._finish_sample()
+        """Ends tidily: takes every answer under way, gives back what was not used, inserts and reports the rest."""
+        if self._sample_under_way and (unused := self._finish_sample()):
+            self._replay.give_back(unused)
         self._synchroniser.settle()
+        self._experience.offer()
+        self._parameters.progress(self._experience.environment_steps)
 
     def _earnings(self, inserted: int) -> float:
         ratio = self._settings.samples_per_insert
@@ -98,10 +103,14 @@ class ActorLearner:
         return self._replay.finish_sample()
 
     def _learn_from(self, samples: list[ReplaySample]) -> None:
-        td_errors = [self._learn(sample) for sample in samples]
+        learned = [(sample, self._learn(sample)) for sample in samples]
         if self._settings.sampler == "prioritised":
             with self._stopwatch.on("sample"):
-                self._replay.update_priorities(samples, td_errors)
+                self._send_priorities([(sample, errors) for sample, errors in learned if np.isfinite(errors).all()])
+
+    def _send_priorities(self, learned: list[tuple[ReplaySample, Array]]) -> None:
+        if learned:
+            self._replay.update_priorities([sample for sample, _ in learned], [errors for _, errors in learned])
 
     def _learn(self, sample: ReplaySample) -> Array:
         clock = self._synchroniser.learner_clock
@@ -110,7 +119,8 @@ class ActorLearner:
             weights = importance_weights(sample, self._importance_exponent(clock))
         with self._stopwatch.on("gradient"):
             gradient, result = self._learner.gradient(sample.transitions, weights)
-        if self._gate.admits(result.loss):
+        # A step that is not finite would spoil parameters and moments for good: the batch is skipped.
+        if self._gate.admits(result.loss if math.isfinite(result.gradient_norm) else math.inf):
             self._use(gradient, result, clock)
         else:
             self._synchroniser.give_up()

@@ -12,7 +12,7 @@ class LossGate:
     """Keeps a running mean μ and deviation σ of |loss|; lets a loss pass up to μ + ``deviations``·σ.
 
     A loss beyond the limit counts as the limit: a single wild one does not blind the gate to the next, and losses that
-    have become larger for good raise the limit until they pass. None lets everything pass.
+    have become larger for good raise the limit until they pass. None lets every finite loss pass.
     """
 
     def __init__(self, deviations: float | None) -> None:
@@ -23,16 +23,17 @@ class LossGate:
 
     def admits(self, loss: float) -> bool:
         """Counts ``loss`` and says whether its update may be used; one that is not finite never is."""
-        if self._deviations is None:
-            return True
-        size = abs(loss)
-        warm = self._seen >= WARM_UP
-        limit = self._mean + self._deviations * math.sqrt(self._variance) if warm else math.inf
+        size, limit = abs(loss), self._limit()
         passes = math.isfinite(size) and size <= limit
         self.dropped += not passes
         if math.isfinite(size):
             self._count(min(size, limit))
         return passes
+
+    def _limit(self) -> float:
+        if self._deviations is None or self._seen < WARM_UP:
+            return math.inf
+        return self._mean + self._deviations * math.sqrt(self._variance)
 
     def _count(self, size: float) -> None:
         """Moves μ and σ² by an exponential mean that starts as a plain one (West 1979)."""

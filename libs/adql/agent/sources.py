@@ -47,6 +47,9 @@ class ReplaySource(Protocol):
     def finish_sample(self) -> list[ReplaySample] | None:
         """Waits for the batches asked for; None when the table refuses for now."""
 
+    def give_back(self, samples: list[ReplaySample]) -> None:
+        """Returns batches that were not used, so that they do not count as sampled."""
+
     def update_priorities(self, samples: list[ReplaySample], td_errors: list[np.ndarray]) -> None:
         """Sends back the TD errors, one array (n,) a sample."""
 

@@ -78,6 +78,8 @@ class SessionTable:
 
     def __init__(self, lease_seconds: float, clock: Callable[[], float], new_identifier: Callable[[], str]) -> None:
         self._lease_seconds, self._clock, self._new_identifier = lease_seconds, clock, new_identifier
+        self.expired = 0
+        """Sessions that this server saw fall silent for a whole lease."""
         self._live: dict[str, Session] = {}
         # In the order of their deadlines, since every lease is equally long: only the first can be over.
         self._deadlines: dict[str, float] = {}
@@ -169,6 +171,7 @@ class SessionTable:
         now, before = self._clock(), len(self._live)
         while self._deadlines and self._deadlines[first := next(iter(self._deadlines))] <= now:
             self.close(first)
+        self.expired += before - len(self._live)
         return before - len(self._live)
 
     @property

@@ -32,7 +32,7 @@ EPISODE_RETURN = _gauge(
     "episode_return", "Mean return of the last episodes, by policy (behaviour or greedy).", "policy"
 )
 EPISODE_LENGTH = _gauge("episode_length_steps", "Mean length of the last episodes, by policy.", "policy")
-EPISODES = _counter("episodes_total", "Episodes that ended, by end (terminated or truncated).", "end")
+EPISODES = _counter("episodes_total", "Training episodes that ended.")
 CUMULATIVE_REWARD = _gauge("cumulative_reward", "Sum of all rewards of this process.")
 SUCCESS_RATIO = _gauge("success_ratio", "Share of the last greedy episodes that reached the goal.")
 LOSS = _gauge("loss", "Mean loss of the last gradient steps.")
@@ -45,9 +45,6 @@ GRADIENT_NORM = _gauge("gradient_norm", "Euclidean norm of the last gradient bef
 LOCAL_ENVIRONMENT_STEPS = _counter("learner_environment_steps_total", "Environment steps of this process.")
 LOCAL_LEARNER_STEPS = _counter("learner_gradient_steps_total", "Gradient steps of this process.")
 ACTIVITY_SECONDS = _counter("learner_activity_seconds_total", "A learner's time by activity.", "activity")
-ENVIRONMENT_RESTARTS = _counter(
-    "environment_restarts_total", "Environments rebuilt, by reason (crash or hang).", "reason"
-)
 OUTLIERS_DROPPED = _counter("learner_outliers_dropped_total", "Updates that the loss gate of a learner dropped.")
 LEARNER_DIVERGENCE = _gauge("parameter_divergence_ratio", "‖θ_i − θ‖/‖θ‖ at the last push.")
 

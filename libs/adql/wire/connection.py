@@ -57,6 +57,8 @@ class Connection:
         self._max_body_bytes = max_body_bytes
         self._clock = clock
         self._socket: socket.socket | None = None
+        self.connects = 0
+        """How often a connection was made."""
         self._head_buffer = memoryview(bytearray(_MAX_HEAD_BYTES))
         self._buffer = np.empty(0, np.uint8)
         self._under_way: float | None = None
@@ -158,6 +160,7 @@ class Connection:
     def _connected(self, deadline: float) -> socket.socket:
         if self._socket is None:
             self._socket = _connect(self._address, self._remaining(deadline))
+            self.connects += 1
         return self._socket
 
     def _drop_if_closed(self) -> None:

@@ -45,10 +45,12 @@ def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: 
         seconds = time.monotonic() - start
         successes = successes_by_goal(results, specification.goal)
         client.report(EvaluationResult(task.id, results.returns, results.lengths, successes, seconds))
-        _publish(task, results.returns)
+        _publish(task, results.returns, successes)
 
 
-def _publish(task: EvaluationTask, returns: tuple[float, ...]) -> None:
+def _publish(task: EvaluationTask, returns: tuple[float, ...], successes: tuple[bool, ...] | None) -> None:
     mean = sum(returns) / len(returns)
     metrics.EPISODE_RETURN.labels("greedy").set(mean)
+    if successes:
+        metrics.SUCCESS_RATIO.set(sum(successes) / len(successes))
     get_logger().info("evaluated", version=str(task.parameters.version), purpose=task.purpose, mean_return=mean)

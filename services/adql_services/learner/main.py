@@ -18,15 +18,18 @@ from adql.agent.learner import DqnLearner
 from adql.agent.networks import Network, make_network
 from adql.agent.synchroniser import Synchroniser
 from adql.config import LearnerSettings, RunSpecification, SignatureSettings, config_hash
+from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import Parameters
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
-from adql_services.learner.reporting import EpisodeFile, MetricsReport
+from adql_services.learner.reporting import EpisodeFile, MetricsReport, count_retry, observe_answer
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
 IDLE_WAIT_SECONDS = 1.0
 """Long poll while the run is over."""
+TIMEOUT_SECONDS = 10.0
+"""Of one request to the parameter server: well below a lease, and below the silence that a probe allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,15 @@ def _work(specification: RunSpecification, settings: LearnerSettings, worker: Wo
     get_logger().info("registered", session=parameters.session, slot=parameters.slot, version=str(start.version))
     worker.ready()
     try:
-        _drive(learner, settings, worker)
+        _drive(learner, specification, settings, worker)
     finally:
         learner.replay.close()
         parameters.close()
 
 
-def _drive(learner: Learner, settings: LearnerSettings, worker: Worker) -> None:
-    report, episodes_file = MetricsReport(), EpisodeFile(settings.episodes_file, learner.parameters.slot)
+def _drive(learner: Learner, specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
+    report, episodes_file = MetricsReport(), EpisodeFile(settings.episodes_file)
+    learning_rate = specification.algorithm.learning_rate.build()
     while not worker.stopping:
         worker.beat()
         if learner.parameters.state.is_over:
@@ -70,9 +74,11 @@ def _drive(learner: Learner, settings: LearnerSettings, worker: Worker) -> None:
             continue
         learner.loop.turn()
         episodes = learner.experience.take_episodes()
-        episodes_file.write(episodes, learner.parameters.state)
+        episodes_file.write(episodes, learner.parameters.slot, learner.parameters.state)
         report.publish(learner.loop.record, learner.stopwatch, learner.experience.environment_steps, episodes)
-        report.publish_wire(learner.parameters.bulk_bytes, learner.parameters.encoding)
+        report.publish_wire(learner.parameters)
+        metrics.LEARNER_DIVERGENCE.set(learner.synchroniser.divergence)
+        metrics.LEARNING_RATE.set(learning_rate(learner.synchroniser.learner_clock))
     learner.loop.close()
 
 
@@ -136,6 +142,9 @@ def _parameter_client(
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),
+        timeout_seconds=TIMEOUT_SECONDS,
+        on_retry=count_retry,
+        on_answer=observe_answer,
     )
 
 
@@ -151,6 +160,7 @@ def _replay_client(
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),
+        on_retry=count_retry,
     )
 
 

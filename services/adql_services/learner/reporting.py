@@ -1,28 +1,29 @@
 """What a learner tells: Prometheus metrics, and one CSV line a training episode."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
 from adql.agent.actor_learner import LearningRecord
+from adql.errors import AdqlError
 from adql.telemetry import metrics
 from adql.types import RunState
+from adql.wire.parameter_client import ParameterClient
 
 
 class EpisodeFile:
     """Appends episodes to one file that several learners share: each write is one appended block of whole lines."""
 
-    def __init__(self, path: Path | None, slot: int) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._stream = path.open("ab", buffering=0) if path else None
-        self._slot = slot
 
-    def write(self, episodes: Iterable[Episode], state: RunState) -> None:
+    def write(self, episodes: Iterable[Episode], slot: int, state: RunState) -> None:
         """Appends a line an episode: Unix time, slot, the run's environment steps, return, length, ε, success."""
         now, steps = time.time(), state.clocks.environment_steps
         lines = "".join(
-            f"{now:.3f},{self._slot},{steps},{e.episode_return:g},{e.length},{e.epsilon:.4f},{_flag(e.success)}\n"
+            f"{now:.3f},{slot},{steps},{e.episode_return:g},{e.length},{e.epsilon:.4f},{_flag(e.success)}\n"
             for e in episodes
         )
         if self._stream and lines:
@@ -53,15 +54,19 @@ class MetricsReport:
             metrics.Q_MAX.set(record.newest.max_q)
             metrics.GRADIENT_NORM.set(record.newest.gradient_norm)
 
-    def publish_wire(self, bulk_bytes: Mapping[tuple[str, str], int], encoding: str) -> None:
-        """Publishes the bytes of vectors by (operation, direction)."""
-        for (operation, direction), count in bulk_bytes.items():
+    def publish_wire(self, client: ParameterClient) -> None:
+        """Publishes the bytes of vectors, and what became of updates that were not acknowledged."""
+        for (operation, direction), count in client.bulk_bytes.items():
             growth = self._growth(f"{operation} {direction}", count)
-            metrics.WIRE_BYTES.labels(operation, direction, encoding).inc(growth)
+            metrics.WIRE_BYTES.labels(operation, direction, client.encoding).inc(growth)
+        metrics.RECONNECTS.inc(self._growth("reconnects", client.reconnects))
+        metrics.UPDATES_AT_RISK.inc(self._growth("at_risk", client.updates_at_risk))
+        metrics.UPDATES_RESENT.inc(self._growth("resent", client.updates_resent))
 
     def _publish_episodes(self, episodes: list[Episode]) -> None:
         metrics.EPISODE_RETURN.labels("behaviour").set(sum(e.episode_return for e in episodes) / len(episodes))
         metrics.EPISODE_LENGTH.labels("behaviour").set(sum(e.length for e in episodes) / len(episodes))
+        metrics.EPISODES.inc(len(episodes))
         metrics.CUMULATIVE_REWARD.inc(sum(e.episode_return for e in episodes))
         metrics.EPSILON.set(sum(e.epsilon for e in episodes) / len(episodes))
 
@@ -69,6 +74,16 @@ class MetricsReport:
         growth = value - self._reported.get(name, 0.0)
         self._reported[name] = value
         return growth
+
+
+def count_retry(error: AdqlError) -> None:
+    """Counts a request that is sent again."""
+    metrics.RETRIES.labels(error.kind).inc()
+
+
+def observe_answer(operation: str, seconds: float) -> None:
+    """Times a push or a pull."""
+    (metrics.PUSH_SECONDS if operation == "push" else metrics.PULL_SECONDS).observe(seconds)
 
 
 def _flag(success: bool | None) -> str:

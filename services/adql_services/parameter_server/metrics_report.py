@@ -21,6 +21,7 @@ class MetricsReport:
     def __init__(self) -> None:
         self._clocks = Clocks()
         self._status = ""
+        self._expired = 0
 
     def count(self, result: PushResult) -> None:
         """Counts an answered push."""
@@ -42,6 +43,8 @@ class MetricsReport:
         metrics.ENVIRONMENT_STEPS.inc(max(0, clocks.environment_steps - self._clocks.environment_steps))
         metrics.LEARNER_STEPS.inc(max(0, clocks.learner_steps - self._clocks.learner_steps))
         self._clocks = clocks
+        metrics.SESSIONS_EXPIRED.inc(machine.sessions.expired - self._expired)
+        self._expired = machine.sessions.expired
         if machine.status != self._status:
             self._status = machine.status
             for status in STATUSES:
