@@ -27,6 +27,7 @@
     ├── RateLimitedError              429, with the time to wait
     ├── UnavailableError              503, with the time to wait
     │   ├── StoreUnavailableError
+    │   │   └── StoreRefusedError       it answers and refuses: nothing was written
     │   └── TransportError              the other side could not be reached (client side only)
     └── RunFailedError                exit code 1
         ├── FencedError                 a newer epoch owns the store
@@ -227,6 +228,12 @@ class StoreUnavailableError(UnavailableError):
     """The weight store does not answer, hangs or is full."""
 
     kind = "store_unavailable"
+
+
+class StoreRefusedError(StoreUnavailableError):
+    """The weight store answers and refuses, as when it is full: nothing was written."""
+
+    kind = "store_refused"
 
 
 class TransportError(UnavailableError):

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from adql.errors import StoreNotDurableError, StoreUnavailableError
+from adql.errors import StoreNotDurableError, StoreRefusedError, StoreUnavailableError
 from adql.parameters.state import Mark, State
 
 MIN_REWRITE_BYTES = 256 * 1024**2
@@ -36,8 +36,8 @@ return {}
 class WeightStore:
     """One run's hash ``adql:<run>`` in a Redis from 6.2 or a Valkey; used by one thread at a time.
 
-    Every method raises StoreUnavailableError when the store cannot be reached, hangs, is full or is loading; of a
-    commit the outcome is unknown then.
+    Every method raises StoreUnavailableError when the store cannot be reached, hangs, is full or is loading. The
+    outcome of a commit is unknown then, unless it is a StoreRefusedError: the store said itself that it did not write.
     """
 
     def __init__(
@@ -104,10 +104,8 @@ class WeightStore:
     def _setting(self, name: str) -> str:
         try:
             found = self._asked(lambda: self._redis.config_get(name))
-        except StoreUnavailableError as error:
-            if isinstance(error.__cause__, redis.ResponseError):
-                raise StoreNotDurableError(f"cannot check {name}: {error}; allow CONFIG GET") from error
-            raise
+        except StoreRefusedError as error:
+            raise StoreNotDurableError(f"cannot check {name}: {error}; allow CONFIG GET") from error
         return str(next(iter(found.values()), "missing"))
 
     def _asked(self, operation: Callable[[], Any]) -> Any:
@@ -115,7 +113,8 @@ class WeightStore:
             return operation()
         except (redis.RedisError, OSError) as error:
             message = f"weight store: {type(error).__name__}: {error}"
-            raise StoreUnavailableError(message, retry_after_ms=200) from error
+            kind = StoreRefusedError if isinstance(error, redis.ResponseError) else StoreUnavailableError
+            raise kind(message, retry_after_ms=200) from error
 
 
 def _values(mark: Mark) -> tuple[str, str, str, str]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from adql.errors import FencedError, StoreUnavailableError
+from adql.errors import FencedError, StoreRefusedError, StoreUnavailableError
 from adql.parameters import run_record
 from adql.parameters.ownership import Finding, judge
 from adql.parameters.pacing import CommitPacer
@@ -17,6 +17,8 @@ from adql_services.parameter_server.opening import Opened
 TICK_SECONDS = 1.0
 """How often an idle server looks at leases and at its store."""
 RETRY_SECONDS = 0.1
+MAX_RETRY_SECONDS = 2.0
+"""Every failed try doubles the time to the next one, up to this."""
 CHECKPOINT_SECONDS = 60.0
 
 
@@ -38,7 +40,7 @@ class Committer:
         self._pacer = CommitPacer(opened.machine.specification.durability)
         self._commits, self._changes, self._on_available = commits, changes, on_available
         self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
-        self._suspicious, self._ending, self._incident = False, False, False
+        self._suspicious, self._incident, self._ending = False, False, asyncio.Event()
         self._next_checkpoint = time.monotonic()
 
     def changed(self) -> None:
@@ -57,7 +59,7 @@ class Committer:
 
     def end(self) -> None:
         """Lets ``run`` return after what is under way."""
-        self._ending = True
+        self._ending.set()
         self.hurry()
 
     async def run(self) -> None:
@@ -67,7 +69,7 @@ class Committer:
             FencedError: another server owns the run.
             StoreNotDurableError: the store came back with settings that would lose updates.
         """
-        while not self._ending:
+        while not self._ending.is_set():
             try:
                 if await self._is_due():
                     await self._commit()
@@ -115,7 +117,11 @@ class Committer:
         state = self._machine.snapshot(Mark(epoch, self._machine.version.number, self._attempts, self._owner))
         self._unresolved.append(state)
         start = time.monotonic()
-        held = await asyncio.to_thread(self._write, state, replaces)
+        try:
+            held = await asyncio.to_thread(self._write, state, replaces)
+        except StoreRefusedError:
+            self._unresolved.pop()
+            raise
         if held != state.mark:
             await self._resolve(held)
             return
@@ -177,15 +183,17 @@ class Committer:
         self._set_available(False)
         metrics.COMMIT_FAILURES.inc()
         get_logger().warning("the weight store is away", error=str(error))
-        while not (self._machine.available or self._ending):
-            await asyncio.sleep(RETRY_SECONDS)
+        seconds = RETRY_SECONDS
+        while not (self._machine.available or await _wait(self._ending, seconds)):
+            seconds = min(2 * seconds, MAX_RETRY_SECONDS)
             try:
                 await asyncio.to_thread(self._store.check_durable)
                 await self._look_at_store()
                 await self._commit()
             except StoreUnavailableError:
                 metrics.COMMIT_FAILURES.inc()
-        get_logger().info("went on with the weight store", durable=str(self._machine.durable))
+        if self._machine.available:
+            get_logger().info("went on with the weight store", durable=str(self._machine.durable))
 
     def _set_available(self, available: bool) -> None:
         if available != self._machine.available:

@@ -1,0 +1,103 @@
+"""The background work of the parameter server over a store and a volume that tests hold in their hands."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from adql.errors import StoreRefusedError
+from adql.parameters.state import Mark
+from adql.parameters.volume import Volume
+from adql_services.parameter_server import committer
+from adql_services.parameter_server.beacon import Beacon
+from adql_services.parameter_server.committer import Committer
+from adql_services.parameter_server.opening import Opened, manifest
+from tests.parameters.servers import owning_server, push_many, tiny_specification
+
+SPECIFICATION = tiny_specification(durability={"commit_duty": 1.0})
+
+
+class StoreDouble:
+    """Holds a mark; a commit first calls ``before``, which may raise."""
+
+    def __init__(self, held: Mark) -> None:
+        self.held, self.tries, self.before = held, 0, lambda state: None
+
+    def commit(self, state, replaces):
+        self.tries += 1
+        self.before(state)
+        self.held = state.mark if self.held == replaces else self.held
+        return self.held
+
+    def mark(self):
+        return self.held
+
+    def check_durable(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def machine():
+    return owning_server(SPECIFICATION)
+
+
+@pytest.fixture
+def store():
+    return StoreDouble(Mark(1, 0, 0, "owner"))
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return Volume(tmp_path, manifest(SPECIFICATION))
+
+
+def committer_of(machine, store, volume) -> Committer:
+    opened = Opened(machine, store, volume, "owner", machine.snapshot(store.held))
+    return Committer(opened, commits=Beacon(), changes=Beacon(), on_available=lambda available: None)
+
+
+async def run_while(committing, condition) -> None:
+    """Runs the committer until ``condition`` no longer holds, then ends it."""
+    task = asyncio.create_task(committing.run())
+    async with asyncio.timeout(10):
+        while condition():
+            assert not task.done() or task.result()
+            await asyncio.sleep(0.005)
+    committing.end()
+    await task
+
+
+def test_refused_commits_are_not_kept_and_tried_ever_less_often(machine, store, volume, monkeypatch):
+    pauses = []
+
+    async def pass_at_once(event, seconds):
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+        return event.is_set()
+
+    def refuse(state):
+        raise StoreRefusedError("OOM")
+
+    monkeypatch.setattr(committer, "_wait", pass_at_once)
+    store.before, committing = refuse, committer_of(machine, store, volume)
+    push_many(machine, machine.register("both").identifier, 1)
+    asyncio.run(run_while(committing, lambda: store.tries < 20))
+    assert committing._unresolved == []
+    assert pauses[-1] == committer.MAX_RETRY_SECONDS
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_log_says_that_it_went_on_only_if_it_did(machine, store, volume, monkeypatch, comes_back):
+    def refuse(state):
+        if store.tries < 3 or not comes_back:
+            raise StoreRefusedError("OOM")
+
+    monkeypatch.setattr(committer, "RETRY_SECONDS", 0.01)
+    store.before, committing = refuse, committer_of(machine, store, volume)
+    push_many(machine, machine.register("both").identifier, 1)
+    with capture_logs() as lines:
+        asyncio.run(run_while(committing, lambda: store.tries < 3))
+    assert ("went on with the weight store" in [line["event"] for line in lines]) == comes_back
