@@ -1,5 +1,6 @@
 import pytest
 
+from adql.errors import MalformedBodyError
 from adql.parameters import run_record
 from adql.parameters.run_record import MAX_WAITING, Episodes, RunRecord
 from adql.types import Clocks, Version
@@ -18,11 +19,11 @@ def committed(record: RunRecord, number: int, learner_steps: int, environment_st
 def evaluated(record: RunRecord, mean: float) -> RunRecord:
     """Returns the record after the next waiting task was reported."""
     task = run_record.next_task(record)
-    return run_record.reported(record, run_record.result_of(task, episodes(mean)), RUN)
+    return run_record.reported(record, run_record.result_of(task, episodes(mean, task.episodes)), RUN)
 
 
-def episodes(mean: float) -> Episodes:
-    return Episodes((mean - 1, mean + 1), (5, 7), None, 0.1)
+def episodes(mean: float, count: int = 2) -> Episodes:
+    return Episodes((mean,) * count, (5,) * count, None, 0.1)
 
 
 def status(record: RunRecord, learner_steps: int = 1, environment_steps: int = 0) -> str:
@@ -145,6 +146,23 @@ def test_success_rate_is_a_share_or_nothing():
     known = run_record.result_of(task, Episodes((1.0, 2.0), (3, 4), (True, False), 0.1))
     assert known.success_rate == 0.5
     assert run_record.result_of(task, episodes(1)).success_rate is None
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        Episodes((1.0,), (3,), None, 0.1),
+        Episodes((1.0, 2.0), (3,), None, 0.1),
+        Episodes((1.0, 2.0), (3, 4, 5), None, 0.1),
+        Episodes((1.0, 2.0), (3, 4), (True,), 0.1),
+        Episodes((1e200, -1e200), (3, 4), None, 0.1),
+        Episodes((1.7e308, 1.7e308), (3, 4), None, 0.1),
+    ],
+)
+def test_report_of_other_episodes_than_asked_for_or_without_finite_statistics_is_refused(reported):
+    task = run_record.next_task(committed(RunRecord(), 1, 10))
+    with pytest.raises(MalformedBodyError, match="evaluation 1"):
+        run_record.result_of(task, reported)
 
 
 def test_budget_that_was_raised_has_an_end_of_its_own():

@@ -311,6 +311,19 @@ def test_unknown_evaluation_is_refused(server):
     evaluator.close()
 
 
+def test_422_report_of_an_evaluation_with_other_episodes_leaves_it_waiting(redis_url, tmp_path):
+    with ServerProcess(tmp_path, tiny_specification(run={"name": "report"}), redis_url) as server:
+        client, evaluator = server.client(), server.evaluator()
+        client.register()
+        for _ in range(5):
+            push(client)
+        task = evaluator.next(wait_seconds=10)
+        with pytest.raises(MalformedBodyError, match="asked for were 2 episodes"):
+            evaluator.report(EvaluationResult(task.id, [1.0], [1], None, 0.1))
+        assert evaluator.next(wait_seconds=1).id == task.id
+        client.close(), evaluator.close()
+
+
 def test_run_ends_when_the_goal_is_confirmed(redis_url, tmp_path):
     specification = tiny_specification(run={"name": "goal"})
     with ServerProcess(tmp_path, specification, redis_url) as server:

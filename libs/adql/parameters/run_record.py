@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from adql.config import RunSpecification
+from adql.errors import MalformedBodyError
 from adql.types import Clocks, Version
 
 MAX_WAITING = 16
@@ -70,6 +71,9 @@ class Result(msgspec.Struct, frozen=True):
     success_rate: float | None
     """Share of successful episodes; None where success has no meaning."""
     seconds: float
+
+
+_STATISTICS = [name for name in Result.__struct_fields__ if name != "task"]
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -154,7 +158,35 @@ def next_task(record: RunRecord) -> Task | None:
 
 
 def result_of(task: Task, episodes: Episodes) -> Result:
-    """Summarises the episodes of ``task``."""
+    """Summarises the episodes of ``task``.
+
+    Raises:
+        MalformedBodyError: another number of episodes than was asked for, or statistics that are not finite.
+    """
+    returns = episodes.returns
+    _check_count(task, episodes)
+    with np.errstate(all="ignore"):
+        result = _summary(task, episodes)
+    numbers = [value for name in _STATISTICS if (value := getattr(result, name)) is not None]
+    if not np.isfinite(numbers).all():
+        raise MalformedBodyError(
+            f"evaluation {task.identifier}: returns from {min(returns):g} to {max(returns):g} have no finite "
+            "statistics; scale the environment's rewards"
+        )
+    return result
+
+
+def _check_count(task: Task, episodes: Episodes) -> None:
+    for name in ("returns", "lengths", "successes"):
+        values = getattr(episodes, name)
+        if values is not None and len(values) != task.episodes:
+            raise MalformedBodyError(
+                f"evaluation {task.identifier}: {len(values)} {name}, asked for were {task.episodes} episodes; "
+                "report each once"
+            )
+
+
+def _summary(task: Task, episodes: Episodes) -> Result:
     returns = episodes.returns
     return Result(
         task,

@@ -228,6 +228,7 @@ class ParameterService:
 
         Raises:
             NotFoundError: this evaluation never was.
+            MalformedBodyError: its episodes are not those that were asked for; it goes on waiting.
         """
         async with self._reporting:
             task = run_record.find_task(self._machine.evaluations, identifier)
