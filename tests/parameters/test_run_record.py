@@ -82,6 +82,14 @@ def test_confirmation_goes_before_waiting_periodic_evaluations():
     assert [run_record.next_task(record).purpose, len(record.waiting)] == ["confirm", 3]
 
 
+def test_confirmation_that_came_while_a_version_was_kept_has_a_number_of_its_own():
+    record = evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10)
+    task = run_record.due(record, Version(1, 3), Clocks(0, 30), RUN)
+    record = run_record.scheduled(evaluated(record, 10), task, RUN)
+    assert [(task.purpose, task.identifier) for task in record.waiting] == [("confirm", 3), ("periodic", 4)]
+    assert record.next_identifier == 5
+
+
 def test_training_goes_on_and_is_evaluated_while_a_confirmation_waits():
     record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 10)
     record = committed(record, 3, 30)

@@ -127,7 +127,11 @@ def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunS
 
 
 def scheduled(record: RunRecord, task: Task, specification: RunSpecification) -> RunRecord:
-    """Returns the record with the periodic ``task`` waiting; may give up the oldest waiting one."""
+    """Returns the record with the periodic ``task`` waiting; may give up the oldest waiting one.
+
+    The task gets the next number now: between ``due`` and here a confirmation may have taken the one that it had.
+    """
+    task = msgspec.structs.replace(task, identifier=record.next_identifier)
     periodic = [waiting for waiting in record.waiting if waiting.purpose == "periodic"]
     given_up = periodic[: len(periodic) + 1 - MAX_WAITING] if len(periodic) >= MAX_WAITING else []
     budget = specification.training.environment_steps
