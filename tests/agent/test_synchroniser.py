@@ -167,13 +167,16 @@ def test_giving_up_takes_the_answer_under_way_and_goes_back_to_the_newest_parame
     assert server.pushed[1][1:] == (base, 3, 10)
 
 
-def test_soft_target_moves_by_the_runs_steps_a_live_learner():
-    spec = specification("update.sync_every=1", "algorithm.target={kind: soft, tau: 0.5}", "update.overlap=false")
+@pytest.mark.parametrize(("rule", "target"), [("average", 7.0), ("gradient", 8.5)])
+def test_soft_target_moves_by_the_steps_of_one_learner_and_under_gradient_by_all(rule: str, target: float):
+    """4 steps of the run, two live learners, τ = ½: a quarter of the way from 1 to 9 is left, or a sixteenth."""
+    spec = specification(
+        f"update.rule={rule}", "update.sync_every=1", "update.overlap=false", "algorithm.target.tau=0.5"
+    )
     learner, server, synchroniser = learner_under(spec)
     server.clock, server.answers = 4, [PushAnswer("applied", parameters(1, 9.0))]
-    steps(learner, synchroniser, 1)
-    # Two live learners: 4 steps of the run are 2, so that a quarter of the way from 1 to 9 is left.
-    assert learner.target_vector.tolist() == [7.0] * SIZE
+    synchroniser.push(learner.vector, 0) if rule == "gradient" else steps(learner, synchroniser, 1)
+    assert learner.target_vector.tolist() == [target] * SIZE
 
 
 def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_crosses_a_multiple():

@@ -48,8 +48,8 @@ def test_elastic_adds_the_difference_and_is_never_damped():
 
 def test_delta_adds_a_share_of_the_difference():
     assert applied(rule("delta", outer_learning_rate=0.5)).tolist() == [2.5, 3.0, 3.5, 4.0]
-    assert applied(rule("delta"), learners=8).tolist() == [2.5, 3.0, 3.5, 4.0]
-    assert applied(rule("delta"), learners=1).tolist() == [4.0, 4.0, 4.0, 4.0]
+    assert applied(rule("delta"), learners=2).tolist() == [2.5, 3.0, 3.5, 4.0]
+    assert applied(rule("delta"), learners=4).tolist() == [1.75, 2.5, 3.25, 4.0]
     assert applied(rule("delta", outer_learning_rate=1.0), factor=0.5).tolist() == [2.5, 3.0, 3.5, 4.0]
 
 

@@ -70,8 +70,8 @@ class DqnLearner:
     def advance_target(self, clock_before: int, clock_after: int, server_vector: Array, learners: int = 1) -> None:
         """Moves θ' on for the run's learner steps from ``clock_before`` to ``clock_after``; fewer than 0 count as 0.
 
-        Soft: θ' ← θ' + (1 − (1 − τ)^(Δ/L))(θ − θ'), Δ being those steps, L live ``learners``: together they move θ
-        little further than one of them, so that by Δ alone the target of 8 learners would be no more than θ itself.
+        Soft: θ' ← θ' + (1 − (1 − τ)^(Δ/L))(θ − θ'), Δ being those steps, L the ``learners`` whose steps stand beside
+        each other instead of following one another: by Δ alone the target of 8 would be hardly more than θ itself.
         Periodic: θ' ← ``server_vector`` (P,), just pulled, if a multiple of the period was crossed. After an epoch
         change the caller starts afresh with the new epoch's clock as both.
         """

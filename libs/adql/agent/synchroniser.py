@@ -108,7 +108,8 @@ class Synchroniser:
         clock = self._source.state.clocks.learner_steps
         if parameters.version.epoch != self._target_epoch:
             self._target_epoch, self._target_clock = parameters.version.epoch, clock
-        learners = max(1, self._source.state.learners)
+        # Every gradient moves θ whole; the local steps of many learners move it little further than those of one.
+        learners = 1 if self._update.rule == "gradient" else max(1, self._source.state.learners)
         self._learner.advance_target(self._target_clock, clock, parameters.vector, learners)
         self._target_clock = max(self._target_clock, clock)
 

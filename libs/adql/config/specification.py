@@ -126,7 +126,7 @@ class TargetSettings(Section):
     period_learner_steps: PositiveInt = 128
     """Periodic: copies the server's parameters at the pull that crosses a multiple."""
     tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
-    """Soft: per learner step of one learner, which is a step of the run divided by the live learners."""
+    """Soft: per step of the run under ``gradient``; else per step of one learner, a step of the run/live learners."""
 
 
 class AlgorithmSettings(Section):
@@ -217,7 +217,7 @@ class UpdateSettings(Section):
     elastic_alpha: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """elastic: α of d = α(θ_i − θ̃); null: 0.9/live learners, at most 0.45."""
     outer_learning_rate: PositiveFloat | None = None
-    """delta: η of θ ← θ + η·Δ; null: ½, and 1 for a lone learner."""
+    """delta: η of θ ← θ + η·Δ; null: 1/live learners."""
     outer_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """delta: Nesterov momentum of the outer step."""
     encoding: Literal["float32", "float16", "bfloat16"] = "float32"

@@ -26,15 +26,6 @@ class Step(NamedTuple):
     """The run's clock, for the learning rate of ``gradient``."""
 
 
-def share(learners: int) -> float:
-    """Returns how far θ follows one of L live learners unless a setting says it: 1 for a lone one, else ½.
-
-    1/L would be the mean of what they learned, so that L of them move θ no further than one: with 8 learners CartPole
-    was then not learned on 1 seed of 3, by ``average`` and by ``delta`` (docs/RESULTS.md, "Update rules").
-    """
-    return 1.0 / min(learners, 2)
-
-
 class UpdateRule(Protocol):
     """One row of the table of update rules."""
 
@@ -71,14 +62,17 @@ class Stateless:
 
 
 class Average(Stateless):
-    """θ' = θ + w·(θ_i − θ); w = ``share(learners)`` unless set."""
+    """θ' = θ + w·(θ_i − θ); unless set, w is 1 for a lone learner and ½ for each of many.
+
+    At 1/L the learners' mean keeps still: with 8 of them CartPole was not learned (docs/RESULTS.md, "Update rules").
+    """
 
     def __init__(self, settings: UpdateSettings) -> None:
         self._weight = settings.weight
 
     def apply(self, current: Float32Array, update: Float32Array, result: Float32Array, step: Step) -> None:
         """The update is the learner's parameters θ_i."""
-        weight = step.factor * (self._weight or share(step.learners))
+        weight = step.factor * (self._weight or 1.0 / min(step.learners, 2))
         np.subtract(update, current, out=result)
         np.multiply(result, np.float32(weight), out=result)
         np.add(result, current, out=result)
@@ -101,8 +95,8 @@ class Delta:
         self._previous = np.zeros_like(self._velocity)
 
     def apply(self, current: Float32Array, update: Float32Array, result: Float32Array, step: Step) -> None:
-        """The update is Δ = θ_i − θ_base; η = ``share(learners)`` unless set."""
-        rate = np.float32(step.factor * (self._rate or share(step.learners)))
+        """The update is Δ = θ_i − θ_base; η = 1/live learners unless set."""
+        rate = np.float32(step.factor * (self._rate or 1.0 / step.learners))
         direction = self._advance(update, result) if self._momentum else update
         np.multiply(direction, rate, out=result)
         np.add(result, current, out=result)
