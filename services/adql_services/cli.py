@@ -6,24 +6,61 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction["_Parser"]
 
 # One thread a process: more of them halve small updates. Must be set before numpy is imported.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 OK = 0
-SERVICES = ("parameter-server", "replay", "learner", "evaluator")
+SETTINGS = {
+    "parameter-server": "ParameterServerSettings",
+    "replay": "ReplayServerSettings",
+    "learner": "LearnerSettings",
+    "evaluator": "EvaluatorSettings",
+}
+"""The services, and which record of adql.config holds what each is configured by."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says every error after the same words; a service's help ends with its variables."""
+
+    service: str | None = None
+
+    def format_help(self) -> str:
+        if self.service:
+            from adql import config
+
+            variables = config.describe_variables(getattr(config, SETTINGS[self.service]))
+            self.epilog = f"variables and their defaults, beside those of the run specification:\n{variables}"
+            self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"adql: error: {message}\n")
+
+
+class _Version(argparse.Action):
+    """Prints the version of the installed package, looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import importlib.metadata
+
+        sys.stdout.write(f"adql {importlib.metadata.version('adql')}\n")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 the run failed, 2 bad input."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
+    if "" not in sys.path:
+        sys.path.append("")  # last of all: a module that environment.allow names may lie in the current folder
     from adql.errors import AdqlError
 
     command: Callable[[argparse.Namespace], int] = options.command
@@ -36,8 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line; argparse itself leaves over the words that follow an option, such as key=value."""
+    options, words = _parser().parse_known_args(arguments)
+    if words and ("specification" not in options or any(word.startswith("-") for word in words)):
+        options.parser.error(f"unrecognized arguments: {' '.join(words)}")
+    if words:
+        options.specification = [*options.specification, *words]
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="adql", description="Asynchronous distributed Q-learning.")
+    parser = _Parser(prog="adql", description="Asynchronous distributed Q-learning.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_train, _add_resume, _add_evaluate, _add_restore, _add_doctor, _add_config, _add_services):
         add(commands)
@@ -49,7 +97,7 @@ def _add_train(commands: "Commands") -> None:
     _add_specification(train)
     _add_short_names(train)
     train.add_argument("--output", metavar="DIR", type=Path, help="folder of the run; a new one under runs/ by default")
-    train.set_defaults(command=_train)
+    train.set_defaults(parser=train, command=_train)
 
 
 def _add_evaluate(commands: "Commands") -> None:
@@ -58,7 +106,7 @@ def _add_evaluate(commands: "Commands") -> None:
     evaluate.add_argument("--episodes", metavar="N", type=int, default=100)
     evaluate.add_argument("--policy", choices=("best", "last"), default="best")
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    evaluate.set_defaults(command=_evaluate)
+    evaluate.set_defaults(parser=evaluate, command=_evaluate)
 
 
 def _add_resume(commands: "Commands") -> None:
@@ -70,18 +118,18 @@ def _add_resume(commands: "Commands") -> None:
         metavar="key=value",
         help="keys that may change: budget, goal, learners and all others that do not define the run",
     )
-    resume.set_defaults(command=_resume)
+    resume.set_defaults(parser=resume, command=_resume)
 
 
 def _add_restore(commands: "Commands") -> None:
     restore = commands.add_parser("restore", help="put a lost weight store back from the newest checkpoint")
     restore.add_argument("directory", metavar="DIR", type=Path)
-    restore.set_defaults(command=_restore)
+    restore.set_defaults(parser=restore, command=_restore)
 
 
 def _add_doctor(commands: "Commands") -> None:
     doctor = commands.add_parser("doctor", help="say what is missing on this machine and how to get it")
-    doctor.set_defaults(command=_doctor)
+    doctor.set_defaults(parser=doctor, command=_doctor)
 
 
 def _add_config(commands: "Commands") -> None:
@@ -92,14 +140,15 @@ def _add_config(commands: "Commands") -> None:
     _add_specification(show)
     _add_short_names(show)
     show.add_argument("--origin", action="store_true", help="one line a key, with where its value comes from")
-    show.set_defaults(command=_show_config)
+    show.set_defaults(parser=show, command=_show_config)
 
 
 def _add_services(commands: "Commands") -> None:
-    for service in SERVICES:
+    for service in SETTINGS:
         command = commands.add_parser(service, help=f"run the {service} alone, configured by ADQL_* variables")
+        command.service = service
         _add_specification(command)
-        command.set_defaults(command=_serve, service=service)
+        command.set_defaults(parser=command, command=_serve, service=service)
 
 
 def _add_specification(parser: argparse.ArgumentParser) -> None:
@@ -185,22 +234,24 @@ def _show_config(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from adql import config
 
-    specification, service = _load(options), options.service
-    if service == "parameter-server":
+    specification = _load(options)
+    settings = config.load_settings(getattr(config, SETTINGS[options.service]))
+    if isinstance(settings, config.ParameterServerSettings):
         from adql_services.parameter_server.main import run as run_parameter_server
 
-        return run_parameter_server(specification, config.load_settings(config.ParameterServerSettings))
-    if service == "replay":
+        return run_parameter_server(specification, settings)
+    if isinstance(settings, config.ReplayServerSettings):
         from adql_services.replay.main import run as run_replay
 
-        return run_replay(specification, config.load_settings(config.ReplayServerSettings))
-    if service == "learner":
+        return run_replay(specification, settings)
+    if isinstance(settings, config.LearnerSettings):
         from adql_services.learner.main import run as run_learner
 
-        return run_learner(specification, config.load_settings(config.LearnerSettings))
+        return run_learner(specification, settings)
+    assert isinstance(settings, config.EvaluatorSettings)
     from adql_services.evaluator.main import run as run_evaluator
 
-    return run_evaluator(specification, config.load_settings(config.EvaluatorSettings))
+    return run_evaluator(specification, settings)
 
 
 if __name__ == "__main__":

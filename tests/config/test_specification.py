@@ -39,7 +39,10 @@ def test_values_are_yaml():
 @pytest.mark.parametrize(
     ("assignment", "complaint"),
     [
-        ("replay.capasity=1", "replay.capasity: unknown key; known here: batches_per_request, capacity"),
+        (
+            "replay.capasity=1",
+            "replay.capasity: unknown key; did you mean replay.capacity? known here: batches_per_request, capacity",
+        ),
         ("algorithm.gamma=2", "algorithm.gamma=2: Input should be less than or equal to 1"),
         ("algorithm.gamma=.nan", "algorithm.gamma=nan: Input should be a finite number"),
         ("update.staleness.policy=never", "update.staleness.policy='never': Input should be 'reject', 'damp'"),
@@ -48,7 +51,10 @@ def test_values_are_yaml():
         ("training.environment_steps=10", "training.environment_steps 10 ends before replay.min_size 1000"),
         ("update.encoding=int8", "update.encoding='int8': Input should be 'float32', 'float16' or 'bfloat16'"),
         ("run.name=My Run", "run.name='My Run': String should match pattern"),
-        ("environment.signature.actionz=2", "environment.signature.actionz: unknown key; known here: actions"),
+        (
+            "environment.signature.actionz=2",
+            "environment.signature.actionz: unknown key; did you mean environment.signature.actions or",
+        ),
         ("gamma", "'gamma' is not key=value"),
         ("network.hidden=[1", "network.hidden: '[1' is not a YAML value"),
         ("algorithm.optimizer.beta1=1", "algorithm.optimizer.beta1=1: Input should be less than 1"),

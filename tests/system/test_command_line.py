@@ -4,12 +4,15 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.services.running import free_port
 from tests.store_process import running_store
-from tests.system.launched import LONG, SHORT, TINY, adql, launched, steps, wait_until
+from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, launched, steps, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -42,7 +45,8 @@ def check_refused(done, *parts: str) -> None:
     [
         (["replay.capacty=5"], ["replay.capacty: unknown key", "capacity"]),
         (["bogus=1"], ["bogus: unknown key"]),
-        (["replay.capacity"], ["cannot read replay.capacity"]),
+        (["replay.capacity"], ["cannot read replay.capacity", "or write key=value"]),
+        (["--steps", "2e3", "--bogus", "replay.capacity=5000"], ["unrecognized arguments: --bogus"]),
         (["a.yaml", "b.yaml"], ["one SPEC.yaml at most"]),
         (["replay.capacity=32", "replay.min_size=10"], ["algorithm.batch_size 64 is larger", "lower the one"]),
         (["replay.min_size=10", "replay.capacity=100", "replay.chunk_transitions=200"], ["lower chunk_transitions"]),
@@ -170,6 +174,29 @@ def test_services_started_by_hand_train_over_tcp_and_refuse_a_foreign_learner(tm
             check_refused(refused, "configuration differs from this run's")
             for service in (third, fourth, second, first):
                 assert service.stop(signal.SIGTERM, 10.0) == 0, service.said()
+
+
+def test_keys_may_follow_an_option(tmp_path):
+    shown = adql("config", "show", "update.rule=elastic", "--steps", "2e3", "replay.capacity=5000", cwd=tmp_path)
+    assert {"rule: elastic", "environment_steps: 2000", "capacity: 5000"} <= {
+        x.strip() for x in shown.stdout.split("\n")
+    }
+    check_refused(adql("evaluate", tmp_path, "replay.capacity=5000"), "unrecognized arguments: replay.capacity=5000")
+
+
+def test_allowed_module_may_lie_in_the_current_folder(tmp_path):
+    (tmp_path / "my_package.py").write_text(
+        "import gymnasium\ngymnasium.register('Mine-v0', 'gymnasium.envs.classic_control.cartpole:CartPoleEnv')\n"
+    )
+    words = ["config", "show", "--env", "my_package:Mine-v0", "environment.allow=[my_package]"]
+    command = [Path(sys.executable).with_name("adql"), *words]
+    shown = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert "actions: 2" in shown.stdout, shown.stderr
+
+
+def test_version_and_variables_are_told():
+    assert adql("--version").stdout.startswith("adql ")
+    assert "ADQL_REPLAY_URL" in adql("learner", "--help").stdout
 
 
 def test_settings_say_where_they_come_from(tmp_path):

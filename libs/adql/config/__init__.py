@@ -3,6 +3,7 @@
 from adql.config.identity import config_hash, differences
 from adql.config.loading import (
     child_environment,
+    describe_variables,
     explain,
     load_settings,
     load_specification,
@@ -61,6 +62,7 @@ __all__ = [
     "UpdateSettings",
     "child_environment",
     "config_hash",
+    "describe_variables",
     "differences",
     "explain",
     "load_settings",

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from adql.config import yaml_text
+from adql.config.complaints import complaint, with_variables
 from adql.config.specification import RunSpecification, Section
 from adql.errors import ConfigError
 
@@ -24,7 +26,10 @@ def load_specification(
     Raises:
         ConfigError: names the key, the value and the bound, and where the value came from.
     """
-    return specification_from(merged_layers(file, assignments, environ))
+    tree = merged_layers(file, assignments, environ)
+    typed = leaves(from_assignments(assignments))
+    variables = {key: _variable(key) for key in leaves(from_environment(environ, RunSpecification)) if key not in typed}
+    return checked(RunSpecification, tree, variables)
 
 
 def merged_layers(file: Path | None, assignments: Sequence[str], environ: Mapping[str, str]) -> Tree:
@@ -64,12 +69,18 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Tree:
 
 def _origin(key: str, above: Sequence[tuple[str, Tree]]) -> str:
     """Returns the highest layer that has ``key``; ADQL_* by the variable's whole name."""
-    layer = next((layer for layer, keys in above if key in keys), "default")
-    return PREFIX + key.upper().replace(".", "__") if layer == "environment" else layer
+    parts = key.split(".")
+    wholes = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}  # a bare number may stand for a whole schedule
+    layer = next((layer for layer, keys in above if wholes & keys.keys()), "default")
+    return _variable(key) if layer == "environment" else layer
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
 
 
 def _flow(value: Any) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    text = yaml_text.write(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -85,12 +96,33 @@ def specification_from(tree: Mapping[str, Any]) -> RunSpecification:
     return checked(RunSpecification, tree)
 
 
-def checked(kind: type[SectionT], tree: Mapping[str, Any]) -> SectionT:
-    """Builds ``kind`` from ``tree``; every complaint is gathered into one ConfigError of one line."""
+def checked(kind: type[SectionT], tree: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> SectionT:
+    """Builds ``kind`` from ``tree``; every complaint is gathered into one ConfigError of one line.
+
+    ``variables`` has, by its key, the variable that each setting of the environment came from.
+    """
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(_complaint(kind, dict(e)) for e in error.errors(include_url=False))) from None
+        said = (complaint(kind, dict(e), _name(kind, e["loc"])) for e in error.errors(include_url=False))
+        raise ConfigError(with_variables("; ".join(said), variables or {})) from None
+
+
+def _name(kind: type[BaseModel], location: Sequence[int | str]) -> str:
+    """A key of the run specification is known by its own name, a service's setting by that of its variable."""
+    key = ".".join(map(str, location))
+    return key if issubclass(kind, RunSpecification) else _variable(key)
+
+
+def describe_variables(kind: type[BaseModel]) -> str:
+    """Returns one line for each variable of a service: its name, its default and what it is for."""
+    lines = []
+    for name, field in kind.model_fields.items():
+        default = "none" if field.default is None else str(field.default)
+        bases = [base for base in kind.__bases__ if issubclass(base, BaseModel) and name in base.model_fields]
+        text = field.description or next((base.model_fields[name].description for base in bases), None) or ""
+        lines.append(f"  {_variable(name):26} {default:26} {text}".rstrip())
+    return "\n".join(lines)
 
 
 def read_yaml(file: Path) -> Tree:
@@ -100,11 +132,14 @@ def read_yaml(file: Path) -> Tree:
         ConfigError: the file is missing, unreadable, no YAML or no mapping.
     """
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = yaml_text.read(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {file}: {error}; name an existing YAML file") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot read {file}: {reason}; name an existing YAML file or write key=value") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if tree is None:
+        raise ConfigError(f"{file} is empty; write keys into it, such as 'training: {{learners: 2}}'")
     if not isinstance(tree, dict):
         raise ConfigError(f"{file} holds {type(tree).__name__}, not a mapping such as 'training: {{learners: 2}}'")
     return tree
@@ -113,8 +148,7 @@ def read_yaml(file: Path) -> Tree:
 def to_yaml(specification: RunSpecification) -> str:
     """Returns the whole specification, defaults included, in a form that reads back to an equal one."""
     tree = specification.model_dump(mode="json")
-    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    return text
+    return yaml_text.write(tree, sort_keys=False)
 
 
 def child_environment(settings: Section, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -156,7 +190,7 @@ def _nested(path: Sequence[str], value: Any) -> Tree:
 
 def _parsed(key: str, value: str) -> Any:
     try:
-        return yaml.safe_load(value)
+        return yaml_text.read(value)
     except yaml.YAMLError:
         raise ConfigError(f"{key}: {value!r} is not a YAML value; quote it") from None
 
@@ -167,25 +201,3 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
-
-
-def _complaint(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; known here: {', '.join(_siblings(kind, error['loc']))}"
-    if error["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    return f"{key}={error['input']!r}: {message}"
-
-
-def _siblings(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    for part in location[:-1]:
-        kind = _section_at(kind, str(part))
-    return sorted(kind.model_fields)
-
-
-def _section_at(kind: type[BaseModel], key: str) -> type[BaseModel]:
-    annotation = kind.model_fields[key].annotation
-    sections = (annotation, *get_args(annotation))
-    return next(s for s in sections if isinstance(s, type) and issubclass(s, BaseModel))

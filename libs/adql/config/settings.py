@@ -1,13 +1,22 @@
 """One settings record per service: addresses, files and secrets; none of them changes what is learned."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from adql.config.specification import Section
 
-Address = Annotated[str, Field(pattern=r"^(unix:/.+|http://[^/]+:\d+)$")]
+
+def _checked_address(address: str) -> str:
+    if not re.fullmatch(r"unix:/.+|http://[^/]+:\d+", address):
+        raise PydanticCustomError("address", "must be http://HOST:PORT or unix:/PATH")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
 """``unix:/path/to.sock`` or ``http://host:port``."""
 
 

@@ -25,7 +25,7 @@ class Section(BaseModel):
 
 
 class ScheduleSettings(Section):
-    """A value that changes with a clock; constant unless told otherwise."""
+    """A value that changes with a clock; constant unless told otherwise, and a bare number is a constant."""
 
     kind: Literal["constant", "linear", "exponential"] = "constant"
     initial: float
@@ -34,6 +34,12 @@ class ScheduleSettings(Section):
     """The value approached; needed unless constant."""
     steps: PositiveInt | None = None
     """Linear: steps until ``final``. Exponential: steps in which the distance to ``final`` halves."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        """Takes a bare number as a constant schedule."""
+        return {"initial": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -65,6 +65,8 @@ class ParameterClient:
         timeout_seconds: float = 30.0,
         window_bytes: int = WINDOW_BYTES,
         durable: bool = False,
+        on_retry: Callable[[AdqlError], None] = lambda error: None,
+        on_answer: Callable[[str, float], None] = lambda operation, seconds: None,
     ) -> None:
         self._run, self._config_hash, self._role = run, config_hash, role
         self.encoding = encoding
@@ -77,6 +79,9 @@ class ParameterClient:
         self._pending: HeldUpdate | None = None
         self._begun = False
         self._state: RunState | None = None
+        self._clock, self._on_retry, self._on_answer = clock, on_retry, on_answer
+        self._begun_at = 0.0
+        self._steps_told, self._steps_before = 0, 0
         self.session, self.slot = "", 0
         self.retries = 0
         """Requests that were sent again."""
@@ -106,6 +111,11 @@ class ParameterClient:
         return self._delivery.lost
 
     @property
+    def reconnects(self) -> int:
+        """Connections that were made again after one was lost."""
+        return sum(max(0, connection.connects - 1) for connection in (self._pushing, self._asking))
+
+    @property
     def unacknowledged(self) -> int:
         """Updates that are held."""
         return len(self._delivery)
@@ -119,9 +129,10 @@ class ParameterClient:
 
     def progress(self, environment_steps: int) -> None:
         """Reports the session's environment steps and renews its lease."""
-        body = msgspec.json.encode({"environment_steps": environment_steps})
+        body = msgspec.json.encode({"environment_steps": environment_steps - self._steps_before})
         try:
             self._ask("POST", routes.progress(self.session), _JSON, [body])
+            self._steps_told = environment_steps
         except UnknownSessionError:
             self._lease_again()
         self._look_after_held()
@@ -149,6 +160,8 @@ class ParameterClient:
 
     def _lease_again(self) -> None:
         before = self.state.run_id
+        # The ended session's steps stay in the run's clock: the new one counts on from there.
+        self._steps_before = self._steps_told
         self._lease()
         if self.state.run_id != before:
             raise WrongRunError(f"the server now has run id {self.state.run_id!r}, not {before!r}; start afresh")
@@ -159,7 +172,10 @@ class ParameterClient:
         """Returns newer parameters; None if there are none after ``wait_seconds``, or when the run has a new status."""
         headers = {} if newer_than is None else {"If-None-Match": f'"{newer_than}"'}
         path = f"{routes.PARAMETERS}?wait={min(wait_seconds, routes.MAX_WAIT_SECONDS):g}&status={self.state.status}"
+        start = self._clock()
         response = self._ask("GET", path, headers)
+        if not wait_seconds:
+            self._on_answer("pull", self._clock() - start)
         parameters = None if response.status == 304 else self._parameters(self._decoded(response), "pull")
         self._look_after_held()
         return parameters
@@ -186,7 +202,9 @@ class ParameterClient:
             raise RuntimeError("a push is under way; finish_push() first")
         encoded = _owned(to_wire(vector, self.encoding), vector)
         sequence = self._delivery.next_sequence
-        self._pending = HeldUpdate(sequence, based_on, encoded, learner_steps, environment_steps)
+        session_steps = environment_steps - self._steps_before
+        self._pending = HeldUpdate(sequence, based_on, encoded, learner_steps, session_steps)
+        self._begun_at = self._clock()
         try:
             self._send(self._pending)
             self._begun = True
@@ -201,10 +219,12 @@ class ParameterClient:
         update, self._pending = self._pending, None
         try:
             answer = self._delivery.deliver(update)
+            self._steps_told = self._steps_before + update.environment_steps
         except UnknownSessionError:
             self._delivery.give_up()
             self._lease_again()
             answer = Answer("stale")
+        self._on_answer("push", self._clock() - self._begun_at)
         self._look_after_held()
         parameters = answer.parameters or self._pull_now()
         return PushAnswer(answer.outcome, parameters, answer.staleness)
@@ -266,6 +286,7 @@ class ParameterClient:
 
     def _count_retry(self, error: AdqlError) -> None:
         self.retries += 1
+        self._on_retry(error)
 
     def _observed(self, response: Response) -> Response:
         self._state = from_headers(response.headers)

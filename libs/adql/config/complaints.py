@@ -1,0 +1,68 @@
+"""What is wrong with a setting, in words for the person who typed it."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+MOST_NEAR = 2
+
+
+def complaint(kind: type[BaseModel], error: Mapping[str, Any], name: str) -> str:
+    """Returns one pydantic ``error`` about the setting ``name`` of ``kind``."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        key = ".".join(map(str, error["loc"]))
+        near = near_keys(kind, key)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        return f"{name}: unknown key; {hint}known here: {', '.join(_siblings(kind, error['loc']))}"
+    if error["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    if error["type"] == "tuple_type":
+        message = f"must be a list: [{error['input']}]"
+    if error["type"] in ("model_type", "model_attributes_type"):
+        message = "must be a mapping of keys, {key: value}, or a number where it is a schedule"
+    return f"{name}={error['input']!r}: {message}"
+
+
+def near_keys(kind: type[BaseModel], key: str) -> list[str]:
+    """Returns whole keys of ``kind`` that are like ``key``, or end in its last name, nearest first."""
+    keys = _keys(kind)
+    last = key.rpartition(".")[2]
+    same = [other for other in keys if other.rpartition(".")[2] == last]
+    alike = difflib.get_close_matches(key, keys, n=MOST_NEAR, cutoff=0.8)
+    names = difflib.get_close_matches(last, {other.rpartition(".")[2] for other in keys}, n=1, cutoff=0.8)
+    named = [other for other in keys if other.rpartition(".")[2] in names]
+    return list(dict.fromkeys([*alike, *same] or named))[:MOST_NEAR]
+
+
+def with_variables(text: str, variables: Mapping[str, str]) -> str:
+    """Adds to ``text`` which variable set each key that it mentions; ``variables`` has them by key."""
+    said = [
+        f"{key} is set by {variable}"
+        for key, variable in variables.items()
+        if re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", text)
+    ]
+    return f"{text} ({', '.join(said)})" if said else text
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name in kind.model_fields:
+        section = _section(kind, name)
+        found += _keys(section, f"{prefix}{name}.") if section else [f"{prefix}{name}"]
+    return found
+
+
+def _siblings(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    for part in location[:-1]:
+        kind = _section(kind, str(part)) or kind
+    return sorted(kind.model_fields)
+
+
+def _section(kind: type[BaseModel], key: str) -> type[BaseModel] | None:
+    annotation = kind.model_fields[key].annotation
+    sections = (annotation, *get_args(annotation))
+    return next((s for s in sections if isinstance(s, type) and issubclass(s, BaseModel)), None)
