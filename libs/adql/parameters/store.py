@@ -33,6 +33,11 @@ return {}
 """
 
 
+def rewrite_bytes(state_bytes: int) -> int:
+    """Returns the least ``auto-aof-rewrite-min-size`` for states of ``state_bytes``."""
+    return max(MIN_REWRITE_BYTES, REWRITE_STATES * state_bytes)
+
+
 class WeightStore:
     """One run's hash ``adql:<run>`` in a Redis from 6.2 or a Valkey; used by one thread at a time.
 
@@ -66,7 +71,7 @@ class WeightStore:
         for name, wanted in (("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")):
             if (value := self._setting(name)) != wanted:
                 raise StoreNotDurableError(_complaint(name, value, wanted))
-        needed = max(MIN_REWRITE_BYTES, REWRITE_STATES * self._state_bytes)
+        needed = rewrite_bytes(self._state_bytes)
         size = self._setting("auto-aof-rewrite-min-size")
         if not size.isdigit() or int(size) < needed:
             raise StoreNotDurableError(_complaint("auto-aof-rewrite-min-size", size, f"at least {needed}"))

@@ -60,8 +60,15 @@ def check_free(settings: ParameterServerSettings, run: str) -> None:
 class StoreKeeper:
     """Starts the embedded store again when it dies; one that dies again and again ends the run."""
 
-    def __init__(self, directory: Path, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
-        self._store, self._say, self._clock = LocalStore(directory), say, clock
+    def __init__(
+        self,
+        directory: Path,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        state_bytes: int = 0,
+    ) -> None:
+        self._store, self._say, self._clock = LocalStore(directory, state_bytes=state_bytes), say, clock
         self._started, self._crashes = clock(), 0
 
     @property

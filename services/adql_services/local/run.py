@@ -9,6 +9,7 @@ from types import FrameType
 
 from adql.config import RunSpecification
 from adql.errors import AdqlError, InputError
+from adql.parameters.size import state_bytes
 from adql_services.local.addresses import Rendezvous
 from adql_services.local.fleet import EVALUATOR, Fleet
 from adql_services.local.history import History, read_evaluations
@@ -17,7 +18,7 @@ from adql_services.local.meter import Meter, cpu_seconds
 from adql_services.local.processes import Child, Supervisor, wait_for
 from adql_services.local.report import write_report
 from adql_services.local.run_directory import RunDirectory
-from adql_services.local.summary import Outcome, Tree, make_summary, read_summary, write_summary
+from adql_services.local.summary import Outcome, Tree, greedy_returns, make_summary, read_summary, write_summary
 from adql_services.local.view import make_view
 from adql_services.local.watch import Observation, Watch
 
@@ -78,7 +79,8 @@ class LocalRun:
         """Returns address and password file of the weight store; starts the embedded one if no other is named."""
         if (named := named_store()) is not None:
             return named.redis_url, named.redis_password_file
-        self._keeper = StoreKeeper(self._directory.store, self._view.say)
+        size = state_bytes(self._specification)
+        self._keeper = StoreKeeper(self._directory.store, self._view.say, state_bytes=size)
         self._keeper.start()
         return self._keeper.url, None
 
@@ -151,10 +153,8 @@ class LocalRun:
         return observation.status if observation.status in ("reached", "budget") else "stopped"
 
     def _say_results(self, summary: Tree) -> None:
-        result = summary["evaluation"]
-        greedy = f"greedy mean return {result['mean_return']:.1f} over {result['episodes']} episodes" if result else ""
         self._view.say(
-            f"{summary['status']}: {greedy or 'no evaluation yet'}; {summary['wall_seconds']:.1f} s, "
+            f"{summary['status']}: {greedy_returns(summary)}; {summary['wall_seconds']:.1f} s, "
             f"{summary['cpu_seconds']:.1f} CPU-s, {summary['environment_steps']} environment steps, "
             f"{summary['learner_steps']} learner steps"
         )

