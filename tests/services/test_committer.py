@@ -6,13 +6,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from adql.errors import StoreRefusedError
+from adql.parameters import run_record
+from adql.parameters.run_record import Episodes
 from adql.parameters.state import Mark
 from adql.parameters.volume import Volume
 from adql_services.parameter_server import committer
 from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
 from adql_services.parameter_server.opening import Opened, manifest
-from tests.parameters.servers import owning_server, push_many, tiny_specification
+from tests.parameters.servers import SIZE, owning_server, push_many, tiny_specification
 
 SPECIFICATION = tiny_specification(durability={"commit_duty": 1.0})
 
@@ -101,3 +103,29 @@ def test_log_says_that_it_went_on_only_if_it_did(machine, store, volume, monkeyp
     with capture_logs() as lines:
         asyncio.run(run_while(committing, lambda: store.tries < 3))
     assert ("went on with the weight store" in [line["event"] for line in lines]) == comes_back
+
+
+def test_version_is_kept_until_the_durable_record_no_longer_waits_for_it(machine, store, volume):
+    def report_the_first(state):
+        """An evaluator reports while the store writes a record that still waits for it."""
+        waiting = state.record.evaluations.waiting
+        if state.record.learner_steps == 20 and machine.evaluations.waiting == waiting:
+            machine.report(run_record.result_of(waiting[0], Episodes((1.0, 1.0), (1, 1), None, 0.1)))
+
+    async def scenario(committing):
+        task = asyncio.create_task(committing.run())
+        for identifier in (1, 2):
+            push_many(machine, session, 5)
+            committing.hurry()
+            async with asyncio.timeout(10):
+                while run_record.find_task(machine.evaluations, identifier) is None:
+                    await asyncio.sleep(0.005)
+        committing.end()
+        await task
+
+    session, store.before = machine.register("both").identifier, report_the_first
+    committing = committer_of(machine, store, volume)
+    asyncio.run(scenario(committing))
+    assert [task.identifier for task in machine.evaluations.waiting] == [2]
+    (first,) = committing._state.record.evaluations.waiting
+    assert len(volume.read_for_evaluation(first)) == SIZE

@@ -220,7 +220,8 @@ class Committer:
             get_logger().error("cannot keep a version for evaluation", error=str(error))
             return
         self._machine.schedule(task)
-        self._volume.forget_evaluations_but(self._machine.evaluations.waiting)
+        # After a crash the run goes on from the committed record: what waits there is still needed.
+        self._volume.forget_evaluations_but((*state.record.evaluations.waiting, *self._machine.evaluations.waiting))
         self._changes.flash()
 
     async def _checkpoint(self) -> None:
