@@ -2,7 +2,18 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from adql_services.local.charts import Band, Line, bar_chart, line_chart, share_chart, short, smoothed, thinned, ticks
+from adql_services.local.charts import (
+    Band,
+    Line,
+    bar_chart,
+    counted,
+    line_chart,
+    share_chart,
+    short,
+    smoothed,
+    thinned,
+    ticks,
+)
 from adql_services.local.curve import curve
 
 
@@ -61,3 +72,7 @@ def test_curve_shows_the_level_above_what_was_reached():
 def test_curve_has_the_width_asked_for_whatever_it_is_given():
     for count in (0, 1, 7, 500):
         assert {len(line) for line in curve([1.0] * count, 40, 3)} == {40}
+
+
+def test_bars_are_labelled_with_whole_counts():
+    assert [counted(value) for value in (7.0, 1304.0, 13_061.0, 2_345_678.0)] == ["7", "1,304", "13.1k", "2.35M"]

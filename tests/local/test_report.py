@@ -6,7 +6,7 @@ import pytest
 from adql_services.local.history import Episode, Evaluated, Moment
 from adql_services.local.report import render, wall_seconds_at
 from adql_services.local.summary import Outcome, make_summary
-from tests.local.runs import observation, specification
+from tests.local.runs import observation, result, specification
 
 MOMENTS = [
     Moment(100.0 + t, float(t), 2.0 * t, 1_000 * t, 250 * t, 2, 1.0, 1_000 * t, 15.9) for t in range(9)
@@ -38,6 +38,16 @@ def test_report_of_a_run_that_had_hardly_begun_is_a_page_too():
     text = page([], [], [])
     HTMLParser().feed(text)
     assert "budget spent" in text and "Greedy return by learner steps" not in text
+
+
+def test_report_shows_the_best_and_the_last_return_where_they_differ():
+    seen = observation("budget")
+    seen.run["evaluations"]["best"] = result(308.1, 9_000)
+    summary = make_summary(specification(), seen, OUTCOME, {})
+    text = render(specification(), summary, EVALUATIONS, EPISODES, MOMENTS, "")
+    names = re.findall(r"<dt>([^<]+)", text)
+    assert names[:4] == ["Best greedy return", "Last greedy return", "Success rate", "Env steps"]
+    assert "at 9,000 learner steps" in text and "Best greedy return" not in page()
 
 
 def test_report_escapes_what_was_typed():

@@ -4,6 +4,7 @@ import pytest
 
 from adql.config import load_specification
 from adql.errors import ConfigError, InputError
+from adql_services.local.capacity import check_capacity
 from adql_services.local.resume import changed, check_not_over
 from adql_services.local.run_directory import RunDirectory, new_path
 from tests.local.runs import specification
@@ -64,7 +65,7 @@ def run_yaml(tmp_path):
     return RunDirectory.create(tmp_path / "run", specification(), ["adql"]).specification
 
 
-@pytest.mark.parametrize("key", ["network.hidden=[8]", "run.seed=3", "run.name=other", "replay.capacity=5000"])
+@pytest.mark.parametrize("key", ["network.hidden=[8]", "run.seed=3", "run.name=other", "replay.sampler=prioritised"])
 def test_key_that_defines_the_run_cannot_change(run_yaml, key):
     with pytest.raises(ConfigError, match=key.partition("=")[0] + " was"):
         changed(run_yaml, [key])
@@ -75,9 +76,15 @@ def test_budget_goal_and_learners_can_change(run_yaml):
     assert (after.training.environment_steps, after.goal, after.training.learners) == (900_000, 490, 5)
 
 
+def test_capacity_that_does_not_fit_its_bytes_is_refused_before_anything_is_made():
+    check_capacity(specification())
+    with pytest.raises(ConfigError, match="lower capacity to"):
+        check_capacity(specification(replay={"capacity": 100_000_000}))
+
+
 def test_run_that_is_over_says_how_to_go_on(tmp_path):
     reached = {"reached": True, "environment_steps": 100, "evaluation": {"mean_return": 480.0}}
-    with pytest.raises(InputError, match=r"training\.goal=960"):
+    with pytest.raises(InputError, match=r"a higher training\.goal if"):
         check_not_over(tmp_path, specification(), reached)
     with pytest.raises(InputError, match=r"training\.environment_steps=400000"):
         check_not_over(tmp_path, specification(), {"environment_steps": 200_000})

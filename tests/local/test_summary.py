@@ -1,7 +1,7 @@
 import json
 
-from adql_services.local.summary import Outcome, make_summary, read_summary, write_summary
-from tests.local.runs import observation, specification
+from adql_services.local.summary import Outcome, greedy_returns, make_summary, read_summary, write_summary
+from tests.local.runs import observation, result, specification
 
 OUTCOME = Outcome("stopped", 12.3456, 20.0, 1, {"learner-0": {"push": 1.0, "gradient": 2.0}})
 
@@ -34,3 +34,14 @@ def test_summary_is_read_back_and_a_torn_one_is_none(tmp_path):
     assert read_summary(file) == json.loads(file.read_text()) == {"status": "reached"}
     file.write_text('{"status":')
     assert read_summary(file) == {}
+
+
+def test_run_without_its_goal_tells_its_best_and_its_last_evaluation():
+    seen = observation("budget")
+    assert greedy_returns(make_summary(specification(), seen, OUTCOME, {})) == (
+        "greedy mean return 120.0 over 20 episodes"
+    )
+    seen.run["evaluations"]["best"] = result(308.1, 9_000)
+    assert greedy_returns(make_summary(specification(), seen, OUTCOME, {})) == (
+        "greedy mean return: best 308.1 at 9,000, last 120.0 at 2,000 learner steps"
+    )

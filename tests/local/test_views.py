@@ -5,6 +5,7 @@ from rich.console import Console
 from adql_services.local.live import LiveView
 from adql_services.local.progress import ProgressLog
 from adql_services.local.rates import Rates
+from adql_services.local.watch import Observation
 from tests.local.runs import observation, specification
 
 
@@ -43,6 +44,16 @@ def test_log_says_every_two_seconds_how_the_run_stands():
     for now[0] in (0.5, 1.0, 2.1, 3.0):
         log.show(observation(), {})
     assert stream.getvalue().count("8000 of 200000 environment steps") == 1
+
+
+def test_rates_of_a_resumed_run_begin_at_its_restored_counters():
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    found = []
+    for now[0], seen in ((0.0, Observation()), (1.0, observation(environment_steps=90_000)),
+                         (2.0, observation(environment_steps=90_400))):  # fmt: skip
+        found.append(rates.look(seen)[0])
+    assert found == [0.0, 0.0, 400.0]
 
 
 def test_rates_are_those_of_the_last_seconds():

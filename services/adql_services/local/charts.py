@@ -62,6 +62,11 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
+def counted(value: float) -> str:
+    """Returns a bar's label: 1,304, from ten thousand on 13.1k."""
+    return f"{value:,.0f}" if abs(value) < 10_000 else short(float(f"{value:.3g}"))
+
+
 def line_chart(
     lines: Sequence[Line],
     *,
@@ -93,7 +98,7 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, x_label: str, y_label: str) 
         middle, top = LEFT + step * (i + 0.5), y(value)
         parts.append(
             f'<rect class="bar c0" x="{middle - width / 2:.1f}" y="{top}" width="{width:.1f}" '
-            f'height="{y(0) - top:.1f}" rx="2"/>{_text(middle, top - 5, short(value), "value", "middle")}'
+            f'height="{y(0) - top:.1f}" rx="2"/>{_text(middle, top - 5, counted(value), "value", "middle")}'
             f"{_text(middle, HEIGHT - BOTTOM + 18, name, 'tick', 'middle')}"
         )
     return _svg("".join(parts), f"{y_label} by {x_label}")

@@ -89,4 +89,5 @@ def _figures(specification: RunSpecification, results: EpisodeResults) -> dict[s
 def _told(figures: dict[str, float | int | None], as_json: bool) -> str:
     if as_json:
         return json.dumps(figures) + "\n"
-    return "".join(f"{name:18} {value}\n" for name, value in figures.items())
+    rounded = {name: round(value, 3) for name, value in figures.items() if value is not None}
+    return "".join(f"{name:18} {value:,.10g}\n" for name, value in rounded.items())

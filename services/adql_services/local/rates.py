@@ -18,7 +18,9 @@ class Rates:
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def look(self, observation: Observation) -> tuple[float, float]:
-        """Returns both rates over the last RATE_SECONDS."""
+        """Returns both rates over the last RATE_SECONDS; the counters of a resumed run begin where they stood."""
+        if not observation.state:
+            return 0.0, 0.0
         now = self._clock()
         self._seen.append((now, observation.environment_steps, observation.learner_steps))
         while now - self._seen[0][0] > RATE_SECONDS and len(self._seen) > 2:

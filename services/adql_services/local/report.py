@@ -16,7 +16,7 @@ from adql_services.local.history import (
 )
 from adql_services.local.report_style import STYLE
 from adql_services.local.run_directory import RunDirectory
-from adql_services.local.summary import Tree
+from adql_services.local.summary import Tree, better_than_last
 
 EPISODES_SMOOTHED = 20
 MAX_STALENESS_BARS = 16
@@ -78,16 +78,24 @@ def _tiles(specification: RunSpecification, summary: Tree) -> str:
     found, staleness = summary["evaluation"], summary["staleness"] or {"mean": 0.0, "max": 0}
     goal = "" if specification.goal is None else f"goal {specification.goal:g}, "
     tiles = [
-        ("Environment steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
+        ("Env steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
         ("Learner steps", f"{summary['learner_steps']:,}", f"{summary['version']['number']:,} updates"),
         ("Wall time", f"{summary['wall_seconds']:,.1f} s", "since the first environment step"),
         ("CPU time", f"{summary['cpu_seconds']:,.1f} s", "all processes"),
         ("Staleness", f"{staleness['mean']:.2f}", f"versions on average, at most {staleness['max']}"),
     ]
     if found:
-        tiles[:0] = [("Greedy return", f"{found['mean_return']:,.1f}", f"{goal}{found['episodes']} episodes")]
+        best = better_than_last(summary)
+        name = "Last greedy return" if best else "Greedy return"
+        tiles[:0] = [(name, f"{found['mean_return']:,.1f}", f"{goal}{found['episodes']} episodes")]
+        if best:
+            tiles[:0] = [
+                ("Best greedy return", f"{best['mean_return']:,.1f}", f"at {best['learner_steps']:,} learner steps")
+            ]
         if found["success_rate"] is not None:
-            tiles[1:1] = [("Success rate", f"{found['success_rate']:.0%}", f"median {found['median_return']:,.4g}")]
+            tiles[len(tiles) - 5 : len(tiles) - 5] = [
+                ("Success rate", f"{found['success_rate']:.0%}", f"median {found['median_return']:,.4g}")
+            ]
     cells = (f"<div><dt>{escape(n)}</dt><dd>{escape(v)}<small>{escape(s)}</small></dd></div>" for n, v, s in tiles)
     return f'<dl class="tiles">{"".join(cells)}</dl>'
 

@@ -24,7 +24,7 @@ h2 { font-size: 19px; letter-spacing: -.01em; margin: 44px 0 14px }
 .lead { color: var(--soft); margin: 6px 0 26px }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 0 }
 .tiles div { background: var(--card); border: 1px solid var(--edge); border-radius: 10px; padding: 12px 16px }
-.tiles dt { color: var(--soft); font-size: 13px }
+.tiles dt { color: var(--soft); font-size: 13px; white-space: nowrap }
 .tiles dd { margin: 2px 0 0; font-size: 23px; font-weight: 600; letter-spacing: -.01em;
   font-variant-numeric: tabular-nums }
 .tiles small { display: block; font-size: 12.5px; font-weight: 400; letter-spacing: 0; color: var(--soft) }

@@ -6,6 +6,7 @@ from pathlib import Path
 from adql.config import RunSpecification, differences, load_specification
 from adql.config.identity import IDENTITY
 from adql.errors import ConfigError, InputError
+from adql_services.local.capacity import check_capacity
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
 from adql_services.local.summary import Tree, read_summary
@@ -23,6 +24,7 @@ def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> 
     directory = RunDirectory.open(path)
     directory.check_space(NEEDED_BYTES)
     specification = changed(directory.specification, assignments)
+    check_capacity(specification)
     check_not_over(path, specification, read_summary(directory.summary))
     directory.write_specification(specification)
     directory.note_command(arguments)
@@ -57,7 +59,8 @@ def check_not_over(path: Path, specification: RunSpecification, summary: Tree) -
         reached = evaluation["mean_return"]
         raise InputError(
             f"{path} is over: it reached {reached:g}, the goal is {specification.goal:g}; "
-            f"go on with a higher one: `adql resume {path} training.goal={max(2 * reached, reached + 1):g}`"
+            f"go on with a higher training.goal if returns can be higher: `adql resume {path} training.goal=…`, "
+            "or start another run with `adql train`"
         )
     if steps >= specification.training.environment_steps:
         raise InputError(

@@ -53,6 +53,7 @@ def make_summary(
         "updates": run.get("updates"),
         "updates_by_learner": run.get("updates_by_slot", {}),
         "evaluation": _evaluation(evaluation),
+        "best_evaluation": _evaluation(result.get("best")),
         "staleness": run.get("staleness"),
         "staleness_counts": run.get("staleness_counts", {}),
         "activity_seconds": _added(earlier.get("activity_seconds", {}), outcome.activities),
@@ -61,6 +62,29 @@ def make_summary(
         "packages": _packages(),
         "python": platform.python_version(),
     }
+
+
+def better_than_last(summary: Tree) -> Tree | None:
+    """Returns the best evaluation of a run that ended without its goal, unless the last one is just as good."""
+    best, last = summary.get("best_evaluation"), summary["evaluation"]
+    if summary["reached"] or not (best and last) or best["mean_return"] <= last["mean_return"]:
+        return None
+    found: Tree = best
+    return found
+
+
+def greedy_returns(summary: Tree) -> str:
+    """Returns in words what the run's policy was worth: the one result, or the best and the last one."""
+    last, best = summary["evaluation"], better_than_last(summary)
+    if last is None:
+        return "no evaluation yet"
+    if best is None:
+        confirmed = "confirmed by" if last["purpose"] == "confirm" else "over"
+        return f"greedy mean return {last['mean_return']:.1f} {confirmed} {last['episodes']} episodes"
+    return (
+        f"greedy mean return: best {best['mean_return']:.1f} at {best['learner_steps']:,}, "
+        f"last {last['mean_return']:.1f} at {last['learner_steps']:,} learner steps"
+    )
 
 
 def write_summary(summary: Tree, path: Path) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from adql.config import RunSpecification
+from adql_services.local.capacity import check_capacity
 from adql_services.local.keeper import check_free, named_store
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import RunDirectory, new_path
@@ -12,6 +13,7 @@ from adql_services.local.run_directory import RunDirectory, new_path
 
 def train(specification: RunSpecification, output: Path | None, arguments: Sequence[str]) -> int:
     """Trains in a new folder; ``specification`` has its signature. Returns 0: goal, budget, or asked to end."""
+    check_capacity(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)
     path = output or new_path(specification, datetime.now())
