@@ -87,6 +87,18 @@ def test_a_changed_byte_anywhere_is_noticed(tmp_path):
         assert len(again) == 0
 
 
+def test_files_with_foreign_names_are_neither_read_nor_in_the_way(tmp_path):
+    table, snapshots = filled(4), Snapshots(tmp_path, "run")
+    foreign = [tmp_path / name for name in ("x.snapshot", "99.snapshot", f"{0:020d}.snapshot.bak")]
+    for path in foreign:
+        path.write_text("mine")
+    for _ in range(3):
+        snapshots.write(table, table.state())
+    assert [path.stem for path in snapshots.files()] == [f"{number:020d}" for number in (2, 1)]
+    assert numbers_in(restored(tmp_path)) == [0, 1, 2, 3]
+    assert all(path.read_text() == "mine" for path in foreign)
+
+
 def test_bytes_behind_the_end_are_noticed(tmp_path):
     table, snapshots = filled(4), Snapshots(tmp_path, "run")
     snapshots.write(table, table.state())

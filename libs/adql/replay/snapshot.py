@@ -8,6 +8,7 @@ first, so a gap between two ROWS segments says that all before it had been evict
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ ROWS_BYTES = 4 * 1024**2
 KEPT = 2
 """Whole snapshots on disk: the newest, and one to fall back on."""
 SUFFIX = ".snapshot"
+NAME = re.compile(r"[0-9]{20}" + re.escape(SUFFIX))
 
 
 class Snapshots:
@@ -42,8 +44,9 @@ class Snapshots:
         self._directory, self._identity, self._open_file = directory, identity, open_file
 
     def files(self) -> list[Path]:
-        """Returns the snapshots, the newest first."""
-        return sorted(self._directory.glob(f"*{SUFFIX}"), reverse=True)
+        """Returns the snapshots, the newest first; files with other names than this class gives are left alone."""
+        found = (path for path in self._directory.iterdir() if NAME.fullmatch(path.name))
+        return sorted(found, reverse=True)
 
     def write(self, table: ReplayTable, state: TableState) -> int:
         """Writes ``table`` as it was at ``state``, atomically and durably, and returns the bytes of the file.
