@@ -34,7 +34,7 @@ class Body(StrictModel):
 
 def service(settings: ServerSettings, size: int = 1000) -> Any:
     """Returns the application with its routes."""
-    app = application("small", tokens=Tokens.of(settings), describe=True)
+    app = application("small", tokens=Tokens.of(settings))
     buffers = encode({"version": 1}, {"parameters": np.ones(size, np.float32)})
     add_bulk_routes(app, buffers)
     add_small_routes(app)

@@ -294,6 +294,13 @@ def test_every_answer_carries_the_run_state(connection, client):
 # The run
 
 
+def test_description_names_every_route(server):
+    described = server.get(routes.OPENAPI)["paths"]
+    sessions = (routes.SESSIONS, routes.session("{session}"), routes.progress("{session}"))
+    evaluations = (routes.EVALUATIONS, routes.NEXT_EVALUATION)
+    assert set(described) == {*sessions, *evaluations, routes.PARAMETERS, routes.UPDATES, routes.RUN}
+
+
 def test_run_tells_updates_by_slot_staleness_and_evaluations(server, client):
     push(client, environment_steps=30)
     run = server.get(routes.RUN)

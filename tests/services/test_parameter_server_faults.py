@@ -266,6 +266,7 @@ def test_token_is_asked_for(store, tmp_path):
 
 
 ROUTES = [
+    ("GET", routes.OPENAPI),
     ("POST", routes.SESSIONS),
     ("GET", routes.session("x")),
     ("DELETE", routes.session("x")),

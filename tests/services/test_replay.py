@@ -1,3 +1,4 @@
+import json
 import random
 import threading
 import time
@@ -184,8 +185,16 @@ def test_without_a_token_nothing_is_answered(tmp_path):
     with running_replay(tmp_path, FREE, auth=True, token_file=str(tmp_path / "token")) as running:
         with closing(client_of(running.address, FREE, token="right")) as client:
             assert client.table()["size"] == 0
+        with closing(Connection(running.address, token=lambda: "wrong")) as wrong, pytest.raises(UnauthorizedError):
+            wrong.request("GET", routes.OPENAPI)
         with closing(client_of(running.address, FREE, token="wrong")) as client, pytest.raises(UnauthorizedError):
             client.table()
+
+
+def test_description_names_every_route(raw):
+    described = json.loads(bytes(raw.request("GET", routes.OPENAPI).body))["paths"]
+    own = (routes.INSERT, routes.SAMPLE, routes.PRIORITIES, routes.RETURN, routes.SNAPSHOT, routes.TABLE)
+    assert set(described) == set(own)
 
 
 def test_the_side_port_is_ready_and_shows_the_table(free):

@@ -20,12 +20,15 @@ RETURN = "/v1/return"
 SNAPSHOT = "/v1/snapshot"
 TABLE = "/v1/table"
 
+OPENAPI = "/v1/openapi.json"
+"""Every service describes its routes there, to whoever has a token."""
+
 LIVEZ = "/livez"
 READYZ = "/readyz"
 METRICS = "/metrics"
 
 STATE_HEADER = "adql-state"
-"""Compact JSON of the run's state, on every answer of the parameter server."""
+"""Compact JSON of the run's state, on every answer of the parameter server below 400."""
 
 BINARY = "application/vnd.adql"
 JSON = "application/json"

@@ -43,17 +43,17 @@ class StrictModel(BaseModel):
         return data
 
 
-def application(title: str, *, tokens: Tokens | None, version: str = "0.1.0", describe: bool = False) -> FastAPI:
+def application(title: str, *, tokens: Tokens | None, version: str = "0.1.0") -> FastAPI:
     """Returns an application whose every refusal is a problem document and that asks for a token on every route.
 
-    ``app.state.shutdown`` is its Shutdown. ``describe`` serves /v1/openapi.json; there are never pages for people.
+    ``app.state.shutdown`` is its Shutdown. It describes itself at routes.OPENAPI; there are never pages for people.
     """
     if tokens is None:
         get_logger().warning("authentication is off: whoever reaches this port may do everything", service_title=title)
     app = FastAPI(
         title=title,
         version=version,
-        openapi_url="/v1/openapi.json" if describe else None,
+        openapi_url=routes.OPENAPI,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
