@@ -155,7 +155,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What every answer of the parameter server says about the run."""
+    """What every answer of the parameter server below 400 says about the run."""
 
     run_id: str
     version: Version

@@ -1,6 +1,6 @@
 """The parameter server's own volume: what it knows of the run beside the store, and the files that people take away.
 
-run.json                  the newest commit that was ever announced: an emptied or older store is noticed by it
+watermark                 the newest commit that was ever announced: an emptied or older store is noticed by it
 checkpoints/              the newest whole states
 evaluations.csv           one line a finished evaluation
 evaluations/<n>.safetensors   versions that wait for their evaluation

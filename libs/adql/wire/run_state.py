@@ -1,4 +1,4 @@
-"""The run's state as it travels in the header ``ADQL-State`` of every answer of the parameter server."""
+"""The run's state as it travels in the header ``ADQL-State`` of every answer of the parameter server below 400."""
 
 from collections.abc import Mapping
 

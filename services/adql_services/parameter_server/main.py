@@ -20,8 +20,8 @@ def run(specification: RunSpecification, settings: ParameterServerSettings) -> i
     """Serves one run until it is told to stop or may not go on; ``specification`` has its signature.
 
     Returns:
-        0 after SIGTERM or SIGINT; 1 when the run cannot go on here, such as fenced by a newer server, a store that
-        would lose updates or one that has lost them; 2 for bad input.
+        0 after SIGTERM or SIGINT; 1 when the run cannot go on here, such as fenced by a newer server; 2 when somebody
+        has to change something: bad input, a store that would lose updates or one that has lost them.
     """
     logs.configure(settings.log_format, "parameter-server")
     if settings.exit_with_parent:
