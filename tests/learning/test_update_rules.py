@@ -10,8 +10,8 @@ from tests.learning.training import Outcome, learned
 pytestmark = [pytest.mark.learning, pytest.mark.timeout(1_800)]
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.all_seeds) for seed in (1, 2))]
 OTHERS = ["elastic", "delta", "gradient"]
-TWO_LEARNERS, EIGHT_LEARNERS = 30_000, 60_000
-"""Most learner steps that a run may take; the defaults take about 10,000 and 20,000."""
+TWO_LEARNERS, EIGHT_LEARNERS = 30_000, 90_000
+"""Most learner steps that a run may take; the defaults take about 10,000 and 35,000."""
 
 
 def average_of_two(seed: int) -> Outcome:

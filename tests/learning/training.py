@@ -9,6 +9,14 @@ from adql.agent.networks import make_network
 from adql.parameters import run_record
 from tests.agent.in_process import Run, assemble, specification
 
+SETTINGS = (
+    # A turn is one push then, and L learners that take turns see the staleness of L processes, L − 1.
+    "replay.chunk_transitions=32",
+    # Runs are limited in learner steps.
+    "training.environment_steps=9000000",
+)
+"""What differs from the defaults."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -31,11 +39,9 @@ class Outcome:
 
 @functools.cache
 def learned(rule: str, learners: int, seed: int, limit: int) -> Outcome:
-    """Learns CartPole-v1 with the defaults for at most ``limit`` learner steps."""
-    # The limit is in learner steps; the budget of environment steps must not end the run first.
-    run = assemble(
-        specification(f"update.rule={rule}", f"run.seed={seed}", "training.environment_steps=9000000"), learners
-    )
+    """Learns CartPole-v1 with the defaults of that many learners for at most ``limit`` learner steps."""
+    spec = specification(*SETTINGS, f"update.rule={rule}", f"run.seed={seed}", f"training.learners={learners}")
+    run = assemble(spec, learners)
     start, every = time.process_time(), run.specification.evaluation.every_learner_steps
     while run.server.status != "reached" and run.server.clocks.learner_steps < limit:
         run.until((run.server.clocks.learner_steps // every + 1) * every)
