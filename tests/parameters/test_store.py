@@ -122,6 +122,15 @@ def test_damaged_state_is_refused(store, client, server, session):
         store.read()
 
 
+def test_one_flipped_byte_of_the_stored_parameters_is_refused(store, client, server, session):
+    store.commit(next_state(server, session), replaces=None)
+    blob = bytearray(client.hget("adql:adql", "parameters"))
+    blob[0] ^= 1
+    client.hset("adql:adql", "parameters", bytes(blob))
+    with pytest.raises(CheckpointError, match=r"'parameters' does not hold.*adql restore DIR"):
+        store.read()
+
+
 # Settings
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from adql.errors import CheckpointError
 from adql.parameters.files import read_tensors, remove_leftovers, sync_directory, write_atomically, write_tensors
-from adql.parameters.state import ARRAY_PREFIX, PARAMETERS, Mark, State
+from adql.parameters.state import ARRAY_PREFIX, CHECKSUMS, PARAMETERS, Mark, State
 from adql.types import Array
 
 KEPT = 3
@@ -91,13 +91,15 @@ def read_checkpoint(path: Path) -> State:
         mark = Mark(*msgspec.json.decode(metadata.get("mark", ""), type=tuple[int, int, int, str]))
     except msgspec.MsgspecError:
         raise CheckpointError(f"{path} is no checkpoint of a parameter server; name another file") from None
-    return State.from_blobs(mark, {**blobs, "record": metadata.get("record", "").encode()})
+    texts = {name: metadata[name].encode() for name in ("record", CHECKSUMS) if name in metadata}
+    return State.from_blobs(mark, blobs | texts)
 
 
 def _tensors(state: State) -> tuple[dict[str, Array], dict[str, str]]:
     arrays = {ARRAY_PREFIX + name: array for name, array in state.arrays.items()}
-    record = msgspec.json.encode(state.record).decode()
+    blobs = state.blobs()
     return {PARAMETERS: state.parameters, **arrays}, {
         "mark": msgspec.json.encode(state.mark).decode(),
-        "record": record,
+        "record": bytes(blobs["record"]).decode(),
+        CHECKSUMS: bytes(blobs[CHECKSUMS]).decode(),
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import google_crc32c
 import msgspec
 import numpy as np
 
@@ -14,9 +15,11 @@ from adql.parameters.run_record import RunRecord
 from adql.parameters.sessions import SessionsRecord
 from adql.types import Array, ArraySpec, Clocks, Float32Array, Version
 
-FORMAT = 1
+FORMAT = 2
 """+1 whenever an older server would misread the record."""
 PARAMETERS = "parameters"
+CHECKSUMS = "checksums"
+"""JSON of the CRC32C of the mark, the record and every array, by field name."""
 ARRAY_PREFIX = "rule:"
 """Before the name of each array of the update rule."""
 
@@ -112,25 +115,31 @@ class State:
         return self.parameters.nbytes + sum(array.nbytes for array in self.arrays.values())
 
     def blobs(self) -> dict[str, bytes | memoryview]:
-        """Returns record and arrays as raw bytes by field name; arrays are not copied."""
+        """Returns record, arrays and their checksums as raw bytes by field name; arrays are not copied."""
         blobs: dict[str, bytes | memoryview] = {
             "record": msgspec.json.encode(self.record),
             PARAMETERS: _raw(self.parameters),
         }
-        return blobs | {f"{ARRAY_PREFIX}{name}": _raw(array) for name, array in self.arrays.items()}
+        blobs |= {f"{ARRAY_PREFIX}{name}": _raw(array) for name, array in self.arrays.items()}
+        return blobs | {CHECKSUMS: msgspec.json.encode(_checksums(self.mark, blobs))}
 
     @classmethod
     def from_blobs(cls, mark: Mark, blobs: Mapping[str, bytes]) -> "State":
         """Reads what ``blobs`` wrote.
 
         Raises:
-            CheckpointError: a field is missing, or has another length or format than the record says.
+            CheckpointError: a field is missing or damaged, has another length or format than the record says, or the
+                parameters are not finite.
         """
         record = _decode_record(blobs.get("record", b""))
+        names = ["record", PARAMETERS, *(ARRAY_PREFIX + name for name, _, _ in record.arrays)]
+        _check_whole(mark, {name: _blob(blobs, name) for name in names}, _blob(blobs, CHECKSUMS))
         arrays = {}
         for name, shape, dtype in record.arrays:
             arrays[name] = _array(blobs, ArraySpec(ARRAY_PREFIX + name, tuple(shape), dtype))
-        parameters = np.frombuffer(_blob(blobs, PARAMETERS), dtype=np.float32)
+        parameters = _array(blobs, ArraySpec(PARAMETERS, (len(blobs[PARAMETERS]) // 4,), "float32"))
+        if not np.isfinite(parameters).all():
+            raise CheckpointError(f"stored state is damaged: {PARAMETERS} are not finite; {_WAY_OUT}")
         return cls(mark, parameters, arrays, record)
 
 
@@ -142,20 +151,42 @@ def _decode_record(blob: bytes) -> StateRecord:
     try:
         record = msgspec.json.decode(blob, type=StateRecord)
     except msgspec.MsgspecError as error:
-        raise CheckpointError(f"stored record is damaged: {error}; restore a checkpoint with `adql restore`") from None
+        raise CheckpointError(f"stored state is damaged: its record: {error}; {_WAY_OUT}") from None
     if record.format != FORMAT:
         raise CheckpointError(f"stored record has format {record.format}, this release reads {FORMAT}; run its release")
     return record
 
 
+def _checksums(mark: Mark, blobs: Mapping[str, bytes | memoryview]) -> dict[str, int]:
+    marked: dict[str, bytes | memoryview] = {"mark": msgspec.json.encode(mark)}
+    return {name: _crc(blob) for name, blob in (marked | dict(blobs)).items()}
+
+
+def _crc(blob: bytes | memoryview) -> int:
+    return int(google_crc32c.value(np.frombuffer(blob, dtype=np.uint8)))
+
+
+def _check_whole(mark: Mark, blobs: Mapping[str, bytes], checksums: bytes) -> None:
+    try:
+        wanted = msgspec.json.decode(checksums, type=dict[str, int])
+    except msgspec.MsgspecError as error:
+        raise CheckpointError(f"stored state is damaged: its checksums: {error}; {_WAY_OUT}") from None
+    for name, checksum in _checksums(mark, blobs).items():
+        if wanted.get(name) != checksum:
+            raise CheckpointError(f"stored state is damaged: the checksum of {name!r} does not hold; {_WAY_OUT}")
+
+
 def _blob(blobs: Mapping[str, bytes], name: str) -> bytes:
-    if name not in blobs or len(blobs[name]) % 4:
-        raise CheckpointError(f"stored field {name!r} is missing or torn; restore a checkpoint with `adql restore`")
+    if name not in blobs:
+        raise CheckpointError(f"stored state is damaged: {name!r} is missing; {_WAY_OUT}")
     return blobs[name]
 
 
 def _array(blobs: Mapping[str, bytes], spec: ArraySpec) -> Array:
-    blob, dtype = blobs.get(spec.name, b""), np.dtype(spec.dtype)
+    blob, dtype = blobs[spec.name], np.dtype(spec.dtype)
     if len(blob) != spec.size * dtype.itemsize:
         raise CheckpointError(f"stored field {spec.name!r} has {len(blob)} bytes, not {spec.size} {spec.dtype}")
     return np.frombuffer(blob, dtype=dtype).reshape(spec.shape)
+
+
+_WAY_OUT = "put the newest checkpoint back with `adql restore DIR`"
