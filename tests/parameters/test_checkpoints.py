@@ -1,5 +1,6 @@
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,11 +67,37 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, server, session):
     assert checkpoints.read_newest().mark.number == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"[{", b"{}", b"\xff\xfe"])
+def test_damaged_manifest_is_put_aside_and_made_again_from_the_whole_files(tmp_path, server, session, content):
+    checkpoints = Checkpoints(tmp_path)
+    paths = []
+    for _ in range(3):
+        push_many(server, session, 1)
+        paths.append(checkpoints.write(commit(server)))
+    blob = bytearray(paths[-1].read_bytes())
+    blob[-1] ^= 1
+    paths[-1].write_bytes(blob)
+    (tmp_path / "manifest.json").write_bytes(content)
+    assert checkpoints.read_newest().mark.number == 2
+    assert (tmp_path / "manifest.json.damaged").read_bytes() == content
+    push_many(server, session, 1)
+    checkpoints.write(commit(server))
+    assert [entry.version for entry in checkpoints.entries()] == [1, 2, 4]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x04cos\nsystem\n.", b"\xff" * 64])
 def test_foreign_file_is_refused(tmp_path, content):
     (tmp_path / "file.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "file.safetensors")
+
+
+def test_directory_that_was_deleted_is_made_again(tmp_path, server):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.write(commit(server))
+    shutil.rmtree(tmp_path / "checkpoints")
+    checkpoints.write(commit(server))
+    assert checkpoints.read_newest().mark.number == 0
 
 
 def test_empty_directory_names_the_way_out(tmp_path):

@@ -1,5 +1,6 @@
 """Checkpoints on the server's own volume: the whole durable state in safetensors files, with a manifest of hashes."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -34,16 +35,18 @@ class Checkpoints:
     def entries(self) -> list[Entry]:
         """Returns the manifest, oldest first; nothing where there is none.
 
-        Raises:
-            CheckpointError: the manifest is damaged.
+        A damaged one is put aside under another name and made again from the files that read back whole.
         """
         path = self._directory / MANIFEST
         if not path.exists():
             return []
         try:
             return msgspec.json.decode(path.read_bytes(), type=list[Entry])
-        except msgspec.MsgspecError as error:
-            raise CheckpointError(f"{path} is damaged: {error}") from None
+        except msgspec.MsgspecError:
+            path.replace(path.with_name(f"{MANIFEST}.damaged"))
+            entries = self._whole_files()
+            write_atomically(path, msgspec.json.encode(entries))
+            return entries
 
     def write(self, state: State) -> Path:
         """Writes ``state``, then the manifest that names it, then removes what is no longer named.
@@ -51,11 +54,13 @@ class Checkpoints:
         Raises:
             OSError: the earlier checkpoints are still there.
         """
+        self._directory.mkdir(parents=True, exist_ok=True)
         mark = state.mark
         path = self._directory / f"{mark.epoch}.{mark.number}.{mark.commit}.safetensors"
+        earlier = [entry for entry in self.entries() if entry.file != path.name]
         blob = write_tensors(path, *_tensors(state))
         entry = Entry(path.name, mark.epoch, mark.number, hashlib.sha256(blob).hexdigest())
-        kept = [*(e for e in self.entries() if e.file != path.name), entry][-self._kept :]
+        kept = [*earlier, entry][-self._kept :]
         write_atomically(self._directory / MANIFEST, msgspec.json.encode(kept))
         self._remove_all_but({entry.file for entry in kept})
         return path
@@ -69,8 +74,18 @@ class Checkpoints:
         for entry in reversed(self.entries()):
             path = self._directory / entry.file
             if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256:
-                return read_checkpoint(path)
+                with contextlib.suppress(CheckpointError):
+                    return read_checkpoint(path)
         raise CheckpointError(f"{self._directory} holds no checkpoint that can be read; name a file")
+
+    def _whole_files(self) -> list[Entry]:
+        found = []
+        for path in self._directory.glob("*.safetensors"):
+            with contextlib.suppress(CheckpointError):
+                mark = read_checkpoint(path).mark
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                found.append((mark, Entry(path.name, mark.epoch, mark.number, digest)))
+        return [entry for _, entry in sorted(found)]
 
     def _remove_all_but(self, named: set[str]) -> None:
         for path in self._directory.glob("*.safetensors"):
