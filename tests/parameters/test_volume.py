@@ -57,6 +57,14 @@ def test_version_is_kept_until_its_evaluation_is_reported(volume, server, sessio
         volume.read_for_evaluation(task)
 
 
+def test_folder_of_kept_versions_that_was_deleted_is_made_again(volume, tmp_path, server, session):
+    push_many(server, session, 5)
+    state, task = commit(server), task_of(server)
+    (tmp_path / "evaluations").rmdir()
+    volume.keep_for_evaluation(task, state)
+    assert volume.read_for_evaluation(task).tolist() == [5, 0, 0, 0]
+
+
 def test_best_policy_is_the_evaluated_version_and_not_a_later_one(volume, tmp_path, server, session):
     push_many(server, session, 5)
     volume.keep_for_evaluation(task := task_of(server) or pytest.fail("due"), commit(server))
@@ -91,6 +99,19 @@ def test_torn_last_line_of_the_log_is_dropped(volume, tmp_path, tail):
     volume.log.load(run_record.RunRecord())
     assert volume.log.results == []
     assert len((tmp_path / "evaluations.csv").read_text().splitlines()) == 1
+
+
+def test_line_that_is_no_text_is_dropped_from_the_log(volume, tmp_path, server):
+    task = run_record.due(run_record.RunRecord(), (1, 5), type(server.clocks)(0, 10), server.specification)
+    record = run_record.scheduled(run_record.RunRecord(), task, server.specification)
+    result = run_record.result_of(task, Episodes((1.5, 3.0), (1, 2), None, 0.25))
+    volume.log.load(record)
+    volume.log.append(result)
+    with (tmp_path / "evaluations.csv").open("ab") as file:
+        file.write(b"\xff,periodic,1\n")
+    volume.log.load(run_record.reported(record, result, server.specification))
+    assert volume.log.results == [result]
+    assert len((tmp_path / "evaluations.csv").read_text(encoding="utf-8").splitlines()) == 2
 
 
 # What the store may hold, seen from the volume

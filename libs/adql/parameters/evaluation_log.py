@@ -34,7 +34,8 @@ class EvaluationLog:
 
     def load(self, record: RunRecord) -> None:
         """Reads the results that ``record`` knows as reported, and drops torn lines and those reported after it."""
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
+        lines = text.splitlines()
         rows = [row for row in csv.DictReader(lines) if _is_whole(row)]
         self.results = [result for row in rows if (result := _result(row)) and _is_known(result, record)]
         text = "\n".join([_header(), *(_line(result) for result in self.results)]) + "\n"

@@ -84,6 +84,7 @@ class Volume:
         return self._kept / f"{version}.safetensors"
 
     def _write_policy(self, path: Path, state: State) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(path, self._manifest.views(state.parameters), policy_metadata(state))
 
     def _read_policy(self, path: Path) -> Float32Array:
