@@ -1,6 +1,6 @@
-from adql_services.local.history import History, read_episodes, read_evaluations, read_moments
+from adql_services.local.episodes import EpisodeTail, read_episodes
+from adql_services.local.history import History, read_evaluations, read_moments
 from adql_services.local.meter import Meter
-from adql_services.local.watch import EpisodeTail
 from tests.local.runs import observation
 
 
@@ -61,3 +61,12 @@ def test_tail_takes_whole_lines_that_are_new(tmp_path):
 
 def test_missing_files_are_empty(tmp_path):
     assert read_evaluations(tmp_path / "a") == read_episodes(tmp_path / "b") == read_moments(tmp_path / "c") == []
+
+
+def test_bytes_that_are_no_text_cost_their_own_line_alone(tmp_path):
+    file = tmp_path / "episodes.csv"
+    file.write_text("header\n")
+    tail = EpisodeTail(file)
+    file.write_bytes(b"header\n1.0,0,10,\xff,5,0.1,\n1.0,0,10,7.0,5,0.1,\n\xff\xfe,a,b,c,d,e,f\n")
+    assert tail.mean_return() == 7.0
+    assert [episode.total for episode in read_episodes(file)] == [7.0]

@@ -3,7 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from adql_services.local.history import Episode, Evaluated, Moment
+from adql_services.local.episodes import Episode
+from adql_services.local.history import Evaluated, Moment
 from adql_services.local.report import render, wall_seconds_at
 from adql_services.local.summary import Outcome, make_summary
 from tests.local.runs import observation, result, specification

@@ -53,7 +53,10 @@ def load_policy(file: Path, network: Network) -> Float32Array:
     wanted = {entry.name: (entry.shape, entry.dtype) for entry in network.manifest.entries}
     if found != wanted:
         raise CheckpointError(f"{file} has arrays {found}, this run's network has {wanted}; it belongs to another run")
-    return np.concatenate([tensors[entry.name].ravel() for entry in network.manifest.entries])
+    vector = np.concatenate([tensors[entry.name].ravel() for entry in network.manifest.entries])
+    if not np.isfinite(vector).all():
+        raise CheckpointError(f"{file} holds numbers that are not finite: it is damaged; try the other --policy")
+    return vector
 
 
 def check_owner(file: Path, specification: RunSpecification) -> None:

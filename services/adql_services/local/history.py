@@ -76,18 +76,6 @@ class Evaluated:
     highest: float
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One line of episodes.csv."""
-
-    unix_seconds: float
-    slot: int
-    environment_steps: int
-    total: float
-    """Its return."""
-    length: int
-
-
 def read_moments(path: Path) -> list[Moment]:
     """Returns the lines of progress.csv that are whole."""
     return [moment for row in _rows(path) if (moment := _moment(row))]
@@ -98,25 +86,10 @@ def read_evaluations(path: Path) -> list[Evaluated]:
     return [evaluated for row in _rows(path) if (evaluated := _evaluated(row))]
 
 
-def read_episodes(path: Path) -> list[Episode]:
-    """Returns the lines of episodes.csv that are whole."""
-    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-    return [episode for line in lines if (episode := parse_episode(line))]
-
-
-def parse_episode(line: str) -> Episode | None:
-    """Returns one line of episodes.csv, None if it is torn."""
-    try:
-        moment, slot, steps, total, length, *_ = line.split(",")
-        return Episode(float(moment), int(slot), int(steps), float(total), int(length))
-    except ValueError:
-        return None
-
-
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -6,14 +6,8 @@ from html import escape
 
 from adql.config import RunSpecification, to_yaml
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
-from adql_services.local.history import (
-    Episode,
-    Evaluated,
-    Moment,
-    read_episodes,
-    read_evaluations,
-    read_moments,
-)
+from adql_services.local.episodes import Episode, read_episodes
+from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
 from adql_services.local.report_style import STYLE
 from adql_services.local.run_directory import RunDirectory
 from adql_services.local.summary import Tree, better_than_last
@@ -30,7 +24,7 @@ def write_report(specification: RunSpecification, directory: RunDirectory, summa
         read_evaluations(directory.evaluations),
         read_episodes(directory.episodes),
         read_moments(directory.progress),
-        directory.command.read_text(encoding="utf-8"),
+        directory.command.read_text(encoding="utf-8", errors="replace"),
     )
     temporary = directory.report.with_suffix(".tmp")
     temporary.write_text(page, encoding="utf-8")

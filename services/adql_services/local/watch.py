@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from adql.errors import AdqlError
 from adql.wire import routes
 from adql.wire.connection import Connection
 from adql_services.local.addresses import Rendezvous
+from adql_services.local.episodes import EpisodeTail
 from adql_services.local.fleet import PARAMETER_SERVER, REPLAY
 
 Tree = dict[str, Any]
 TIMEOUT_SECONDS = 5.0
-RECENT_EPISODES = 50
 _ACTIVITY = re.compile(r'^adql_learner_activity_seconds_total\{activity="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
@@ -30,7 +29,7 @@ class Observation:
     evaluations: tuple[Tree, ...] = ()
     """GET /v1/evaluations."""
     training_return: float | None = None
-    """Mean return of the last RECENT_EPISODES training episodes."""
+    """Mean return of the last training episodes."""
 
     @property
     def state(self) -> Tree:
@@ -115,30 +114,6 @@ class Watch:
         if run.get("evaluations", {}).get("reported", 0) == len(self._newest.evaluations):
             return self._newest.evaluations
         return tuple(_ask(self._server, routes.EVALUATIONS) or self._newest.evaluations)
-
-
-class EpisodeTail:
-    """Reads what is appended to episodes.csv."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, path.stat().st_size if path.exists() else 0
-        self._returns: deque[float] = deque(maxlen=RECENT_EPISODES)
-
-    def mean_return(self) -> float | None:
-        """Returns the mean return of the last episodes, None before the first."""
-        for line in self._new_lines():
-            self._returns.append(float(line.split(",")[3]))
-        return sum(self._returns) / len(self._returns) if self._returns else None
-
-    def _new_lines(self) -> list[str]:
-        """Whole lines alone: the last one may still be on its way."""
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        return [line for line in whole.decode().split("\n") if line.count(",") == 6]
 
 
 def _connection(rendezvous: Rendezvous, name: str) -> Connection:
