@@ -42,5 +42,27 @@ class FromFive(gymnasium.Env):
         return int(action), 0.0, False, False, {}
 
 
+class Raising(gymnasium.Env):
+    """Raises what no one expects."""
+
+    def __init__(self) -> None:
+        raise KeyError("no such level")
+
+
+class Spaceless(gymnasium.Env):
+    """States no spaces."""
+
+
+class Shaped(Counting):
+    """Says that it observes any shape and dtype."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
+        super().__init__()
+        self.observation_space = spaces.Box(0, 1, tuple(shape), np.dtype(dtype))
+
+
 gymnasium.register("Counting-v0", Counting, reward_threshold=2.5)
 gymnasium.register("FromFive-v0", FromFive)
+gymnasium.register("Raising-v0", Raising)
+gymnasium.register("Spaceless-v0", Spaceless)
+gymnasium.register("Shaped-v0", Shaped)

@@ -71,6 +71,46 @@ def test_allowed_module_is_imported():
     assert resolve(settings).signature.reward_threshold == 2.5
 
 
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("Raising-v0", "KeyError: 'no such level'"), ("Spaceless-v0", "AttributeError.*space")],
+)
+def test_environment_that_cannot_be_made_is_one_line(name, complaint):
+    with pytest.raises(EnvironmentUnusableError, match=f"{name}.* does not start: .*{complaint}") as caught:
+        resolve(EnvironmentSettings(id=name))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["raise RuntimeError('two\\nlines')", "def ("])
+def test_module_that_breaks_at_import_is_one_line(tmp_path, monkeypatch, source):
+    (tmp_path / "broken_environments.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EnvironmentUnusableError, match="cannot import 'broken_environments'") as caught:
+        resolve(EnvironmentSettings(id="broken_environments:X-v0", allow=("broken_environments",)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("module", ["", ".x"])
+def test_module_that_has_no_name_is_one_line(module):
+    with pytest.raises(EnvironmentUnusableError, match="cannot import"):
+        resolve(EnvironmentSettings(id=f"{module}:X-v0", allow=(module,)))
+
+
+def test_second_module_is_never_imported():
+    sys.modules.pop("this", None)
+    with pytest.raises(EnvironmentUnusableError, match="two modules"):
+        resolve(EnvironmentSettings(id="gymnasium:this:Zen-v0", allow=("gymnasium",)))
+    assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((1,), "float16"), ((0,), "float32"), ((2, 0), "float32")])
+def test_box_that_cannot_be_stored_is_refused(shape, dtype):
+    settings = EnvironmentSettings(id="Shaped-v0", kwargs={"shape": shape, "dtype": dtype})
+    with pytest.raises(EnvironmentUnusableError, match=r"axes of length 0 .* dtypes float32, float64") as caught:
+        resolve(settings)
+    assert "\n" not in str(caught.value)
+
+
 def test_row_after_an_end_is_a_reset_row():
     environment = VectorEnvironment(EnvironmentSettings(id="Counting-v0"), seeds=[1])
     environment.reset()

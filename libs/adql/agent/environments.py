@@ -7,7 +7,7 @@ import difflib
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium
 import numpy as np
@@ -84,9 +84,8 @@ def make_environment(settings: EnvironmentSettings) -> Environment:
         )
     except gymnasium.error.UnregisteredEnv:
         raise EnvironmentUnusableError(_unknown(settings.id)) from None
-    except (gymnasium.error.Error, TypeError, ValueError, ImportError) as error:
-        message = " ".join(str(error).split())
-        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {message}") from None
+    except Exception as error:  # foreign code may raise anything
+        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {_one_line(error)}") from None
 
 
 def registered_name(settings: EnvironmentSettings) -> str:
@@ -99,11 +98,14 @@ def registered_name(settings: EnvironmentSettings) -> str:
             f"environment.id={settings.id!r} would import the module {module!r}, which is not in environment.allow "
             f"{list(settings.allow)}; if you trust it, add environment.allow=[{module}]"
         )
+    if ":" in name:  # Gymnasium would import what stands before it
+        raise EnvironmentUnusableError(f"environment.id={settings.id!r} names two modules; write module:Env-v0")
     try:
         importlib.import_module(module)
-    except ImportError as error:
+    except Exception as error:  # foreign code may raise anything
         raise EnvironmentUnusableError(
-            f"environment.id={settings.id!r}: cannot import {module!r} ({error}); install the package that has it"
+            f"environment.id={settings.id!r}: cannot import {module!r} ({_one_line(error)}); install the package that "
+            "has it, or mend it"
         ) from None
     return name
 
@@ -123,7 +125,8 @@ def signature_of(environment: Environment, name: str) -> SignatureSettings:
     """Reads the spaces.
 
     Raises:
-        EnvironmentUnusableError: actions are not Discrete, or observations neither Box nor Discrete.
+        EnvironmentUnusableError: actions are not Discrete, or observations neither Discrete nor a Box that is not
+            empty and of a dtype that replay stores.
     """
     actions, observations = environment.action_space, environment.observation_space
     if not isinstance(actions, spaces.Discrete):
@@ -133,14 +136,25 @@ def signature_of(environment: Environment, name: str) -> SignatureSettings:
         )
     threshold = environment.spec.reward_threshold if environment.spec else None
     common = {"actions": int(actions.n), "reward_threshold": threshold, "observation_dtype": str(observations.dtype)}
-    if isinstance(observations, spaces.Discrete):
-        return SignatureSettings.model_validate({"observations": int(observations.n), **common})
-    if isinstance(observations, spaces.Box):
-        return SignatureSettings.model_validate({"observation_shape": observations.shape, **common})
+    try:
+        if isinstance(observations, spaces.Discrete):
+            return SignatureSettings.model_validate({"observations": int(observations.n), **common})
+        if isinstance(observations, spaces.Box):
+            return SignatureSettings.model_validate({"observation_shape": observations.shape, **common})
+    except ValueError:
+        dtypes = ", ".join(get_args(SignatureSettings.model_fields["observation_dtype"].annotation))
+        raise EnvironmentUnusableError(
+            f"environment.id={name!r} has observations {observations}; needed is a Box without axes of length 0 and "
+            f"of one of the dtypes {dtypes}: wrap the environment to give one"
+        ) from None
     raise EnvironmentUnusableError(
         f"environment.id={name!r} has observations {observations}; needed is Box or Discrete: "
         "add gymnasium.wrappers.FlattenObservation or the like"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _unknown(name: str) -> str:
