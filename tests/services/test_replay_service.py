@@ -115,9 +115,18 @@ def test_a_directory_that_cannot_be_written_is_refused_before_anything_starts(tm
             r"replay.capacity 1000 needs 44000 bytes \(44 a transition\).* lower capacity to 999",
         ),
         ({"chunk_transitions": 1_001}, r"replay.chunk_transitions 1001 must be in 1\.\.1000"),
+        (
+            {"chunk_transitions": 978},
+            r"replay.capacity 1000 is below 1001, .*environment.copies 8 · algorithm.n_steps 3.* capacity to 1001",
+        ),
     ],
 )
 def test_a_table_that_cannot_work_is_refused_by_key(changes, complaint):
     replay = RUN.replay.model_copy(update=changes)
     with pytest.raises(ConfigError, match=complaint):
         main.make_table(RUN.model_copy(update={"replay": replay}), incarnation=1)
+
+
+def test_a_table_that_holds_exactly_the_largest_insert_is_made():
+    replay = RUN.replay.model_copy(update={"chunk_transitions": 977})
+    main.make_table(RUN.model_copy(update={"replay": replay}), incarnation=1)

@@ -64,6 +64,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
         request=specification.algorithm.batch_size * replay.batches_per_request,
         chunk=replay.chunk_transitions,
     )
+    _check_chunks(specification)
     return ReplayTable(
         schema,
         _make_selector(specification),
@@ -112,6 +113,18 @@ def _check_fits(specification: RunSpecification, schema: TransitionSchema) -> No
             f"replay.capacity {replay.capacity} needs {needed} bytes ({schema.row_bytes} a transition), "
             f"replay.capacity_bytes is {replay.capacity_bytes}; lower capacity to "
             f"{replay.capacity_bytes // schema.row_bytes} or raise capacity_bytes"
+        )
+
+
+def _check_chunks(specification: RunSpecification) -> None:
+    """The step that fills a chunk may close every window of every copy."""
+    replay, copies, n_steps = specification.replay, specification.environment.copies, specification.algorithm.n_steps
+    largest = replay.chunk_transitions - 1 + copies * n_steps
+    if largest > replay.capacity:
+        raise ConfigError(
+            f"replay.capacity {replay.capacity} is below {largest}, the largest insert (replay.chunk_transitions "
+            f"{replay.chunk_transitions} - 1 + environment.copies {copies} · algorithm.n_steps {n_steps}), which would "
+            f"evict its own transitions; raise capacity to {largest} or lower one of these"
         )
 
 
