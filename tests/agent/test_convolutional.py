@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from adql.agent.learner import DqnLearner
-from adql.agent.networks import Network, make_network
+from adql.agent.networks import Network, check_network, make_network
 from adql.config import AlgorithmSettings, NetworkSettings, OptimizerSettings, ScheduleSettings, SignatureSettings
 from adql.errors import ConfigError, MissingExtraError
 from adql.parameters.initial import initial_parameters, manifest_of
@@ -173,6 +173,17 @@ def test_missing_torch_is_one_line_that_names_the_extra(monkeypatch) -> None:
     monkeypatch.delitem(sys.modules, "adql.agent.networks.convolutional", raising=False)
     with pytest.raises(MissingExtraError, match=r"network.kind=nature needs PyTorch .*pip install 'adql\[torch\]'"):
         make_network(NetworkSettings(kind="nature"), signature_of("nature"))
+
+
+def test_check_says_it_before_anything_is_started(monkeypatch) -> None:
+    settings = NetworkSettings(kind="nature")
+    check_network(settings, signature_of("nature"))
+    with pytest.raises(ConfigError, match="reads images"):
+        check_network(settings, signature_of("minatar"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'adql\[torch\]'"):
+        check_network(settings, signature_of("nature"))
+    check_network(NetworkSettings(), signature_of("nature"))
 
 
 def test_other_networks_and_the_server_do_without_torch() -> None:

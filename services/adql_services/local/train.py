@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from adql.agent.networks import check_network
 from adql.config import RunSpecification
 from adql_services.local.capacity import check_capacity
 from adql_services.local.keeper import check_free, named_store
@@ -13,6 +14,8 @@ from adql_services.local.run_directory import RunDirectory, new_path
 
 def train(specification: RunSpecification, output: Path | None, arguments: Sequence[str]) -> int:
     """Trains in a new folder; ``specification`` has its signature. Returns 0: goal, budget, or asked to end."""
+    assert specification.environment.signature is not None, "the command line resolves the environment"
+    check_network(specification.network, specification.environment.signature)
     check_capacity(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)

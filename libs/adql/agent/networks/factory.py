@@ -1,5 +1,7 @@
 """Chooses the network that the settings describe."""
 
+import importlib.util
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,18 +31,33 @@ def make_network(network: NetworkSettings, signature: SignatureSettings, dtype: 
     return DenseNetwork(manifest, head, signature.observations, dtype)
 
 
+def check_network(network: NetworkSettings, signature: SignatureSettings) -> None:
+    """Says what ``make_network`` would refuse, without making anything or loading PyTorch.
+
+    Raises:
+        ConfigError, MissingExtraError: as ``make_network``.
+    """
+    manifest_of(network, signature)
+    if network.kind in IMAGE_NETWORKS and importlib.util.find_spec("torch") is None:
+        raise _torch_is_missing(network.kind, "no module of that name")
+
+
 def _convolutional(
     kind: str, signature: SignatureSettings, manifest: Manifest, head: Head, dtype: npt.DTypeLike
 ) -> Network:
     try:
         from adql.agent.networks.convolutional import ConvolutionalNetwork
     except ImportError as error:
-        raise MissingExtraError(
-            f"network.kind={kind} needs PyTorch ({error}); run `pip install 'adql[torch]'` or choose network.kind=dense"
-        ) from None
+        raise _torch_is_missing(kind, str(error)) from None
     # Frames of bytes become numbers from 0 to 1; planes of 0 and 1, and frames that were scaled before, are read as
     # they are.
     bytes_of_frames = kind == "nature" and signature.observation_dtype == "uint8"
     scale = 1.0 / 255.0 if bytes_of_frames else 1.0
     convolutions = IMAGE_NETWORKS[kind].convolutions
     return ConvolutionalNetwork(manifest, convolutions, image_format(kind, signature), head, scale, dtype)
+
+
+def _torch_is_missing(kind: str, reason: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"network.kind={kind} needs PyTorch ({reason}); run `pip install 'adql[torch]'` or choose network.kind=dense"
+    )
