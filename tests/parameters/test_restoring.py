@@ -41,3 +41,13 @@ def test_store_that_lost_nothing_is_never_replaced(held):
 def test_another_run_of_that_name_is_never_replaced():
     with pytest.raises(InputError, match="another run"):
         restored(state(1, 50, 9), state(1, 1, 1, "run-2"), None, "new")
+
+
+def test_damaged_state_is_followed_by_the_checkpoint_under_a_later_epoch():
+    found = restored(state(1, 50, 9), None, known(1, 70, 12), "new", damaged=Mark(3, 80, 15, "old"))
+    assert (found.mark.epoch, found.mark.number, found.mark.commit) == (4, 50, 16)
+
+
+def test_whole_store_goes_on_where_only_the_watermark_was_lost():
+    found = restored(state(1, 50, 9), state(1, 60, 11), None, "new", watermark_lost=True)
+    assert (found.mark.epoch, found.mark.number) == (2, 60)

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -100,6 +101,30 @@ def test_lost_store_is_refused_then_restored_from_the_newest_checkpoint(tmp_path
     assert again.returncode == 2 and "has lost nothing" in again.stderr
     resumed = adql("resume", run, "training.environment_steps=4000")
     assert resumed.returncode == 0 and summary(run)["learner_steps"] > kept, resumed.stderr
+
+
+def flip_newest_parameters(store: Path) -> None:
+    """Flips one bit near the end of the append-only file: the last commit's parameters."""
+    file = max((store / "appendonlydir").glob("*incr.aof"))
+    content = bytearray(file.read_bytes())
+    content[-1_000] ^= 0x40
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", ["state", "watermark"])
+def test_damage_is_refused_then_restored(tmp_path, damage):
+    run = tmp_path / "run"
+    assert adql("train", "--output", run, *SHORT).returncode == 0
+    if damage == "state":
+        flip_newest_parameters(run / "store")
+    else:
+        (run / "watermark").write_bytes(b"x" * 8192)
+
+    refused = adql("resume", run, "training.environment_steps=4000")
+    assert refused.returncode == 2 and "damaged" in refused.stderr and "adql restore" in refused.stderr
+    assert adql("restore", run).returncode == 0
+    resumed = adql("resume", run, "training.environment_steps=4000")
+    assert resumed.returncode == 0, resumed.stderr
 
 
 def test_service_that_crashes_in_a_loop_ends_the_run_with_the_reason(tmp_path):

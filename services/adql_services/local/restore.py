@@ -41,22 +41,33 @@ def restore(path: Path) -> int:
 
 
 def _put_back(directory: RunDirectory, store: WeightStore, checkpoint: State) -> State:
-    held = store.read()
+    mark, held = store.mark(), _readable(store)
     watermark = Watermark(directory.watermark)
-    state = restored(checkpoint, held, _known(watermark), secrets.token_hex(16))
-    if store.commit(state, held.mark if held else None) != state.mark:
+    known, watermark_lost = _known(watermark)
+    damaged = mark if held is None else None
+    owner = secrets.token_hex(16)
+    state = restored(checkpoint, held, known, owner, damaged=damaged, watermark_lost=watermark_lost)
+    if store.commit(state, mark) != state.mark:
         raise RunFailedError("a server committed to the store meanwhile: it is in use; stop that server first")
-    identity, mark = state.record.identity, state.mark
-    watermark.write(VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit))
+    identity, new = state.record.identity, state.mark
+    watermark.write(VolumeRecord(identity.name, identity.run_id, new.epoch, new.number, new.commit))
     return state
 
 
-def _known(watermark: Watermark) -> VolumeRecord | None:
-    """A damaged watermark is one more thing that was lost."""
+def _readable(store: WeightStore) -> State | None:
+    """A stored state that is damaged is as good as lost."""
     try:
-        return watermark.read()
+        return store.read()
     except CheckpointError:
         return None
+
+
+def _known(watermark: Watermark) -> tuple[VolumeRecord | None, bool]:
+    """Returns what the volume knows, and whether its record is damaged: one more thing that was lost."""
+    try:
+        return watermark.read(), False
+    except CheckpointError:
+        return None, True
 
 
 @contextmanager
