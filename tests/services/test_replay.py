@@ -9,12 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adql.config import config_hash, specification_from
+from adql.config import config_hash, load_specification, specification_from
 from adql.errors import AdqlError, RateLimitedError, UnauthorizedError
 from adql.types import TransitionBatch
 from adql.wire import codec, routes
 from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
+from adql_services.replay.app import _Limits
 from tests.replay.tables import numbers_of, transitions
 from tests.services.replay_process import running_replay
 
@@ -220,3 +221,11 @@ def test_memory_stays_bounded_when_ten_times_the_capacity_is_inserted(free):
     assert client.table()["bytes"] == 2_000 * 44
     assert free.resident_bytes() - before < 16 * 1024**2
     client.close()
+
+
+def test_largest_chunk_that_a_learner_can_make_fits_into_an_insert():
+    """Every copy can close n windows in the step that fills a chunk."""
+    images = "environment.signature={observation_shape: [84, 84, 4], observation_dtype: uint8, actions: 4}"
+    specification = load_specification(None, [images, "replay.chunk_transitions=1", "replay.capacity=1000"], {})
+    row_bytes = 2 * 84 * 84 * 4 + 12
+    assert _Limits(specification).insert_bytes >= 8 * 3 * row_bytes

@@ -15,7 +15,7 @@ from adql_services.runtime.bodies import BinaryResponse, read_body
 from adql_services.runtime.tokens import Tokens
 
 MAX_CHUNKS_AN_INSERT = 16
-"""An insert may be this many times replay.chunk_transitions: the ends of episodes make chunks longer."""
+"""An insert may be this many times replay.chunk_transitions, or as long as one learner's step can make a chunk."""
 HEADER_BYTES = 64 * 1024
 """Room for a body's prefix, header and padding."""
 
@@ -60,7 +60,8 @@ class _Limits:
         signature, replay = _signature(specification), specification.replay
         self.insert_arrays = replay_format.insert_arrays(signature)
         request = specification.algorithm.batch_size * replay.batches_per_request
-        rows = MAX_CHUNKS_AN_INSERT * replay.chunk_transitions
+        closed_at_once = specification.environment.copies * specification.algorithm.n_steps
+        rows = max(MAX_CHUNKS_AN_INSERT * replay.chunk_transitions, replay.chunk_transitions + closed_at_once)
         self.insert_bytes = rows * (_row_bytes(signature) + 4) + HEADER_BYTES
         self.priority_bytes = 4 * request * 12 + HEADER_BYTES
 
