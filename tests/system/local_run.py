@@ -61,6 +61,16 @@ class TrainProcess(Launched):
         except (AdqlError, psutil.Error, OSError, KeyError):
             return {}
 
+    def metric(self, service: str, name: str) -> float | None:
+        """Returns a metric without labels from the side port of a service, None while it does not answer."""
+        try:
+            side = self.service(service).environ()["ADQL_SIDE"]
+            with Connection(side, token=lambda: None, timeout_seconds=5) as connection:
+                lines = bytes(connection.request("GET", routes.METRICS).body).decode().splitlines()
+        except (AdqlError, psutil.Error, OSError, KeyError):
+            return None
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
+
     def run_state(self) -> dict[str, Any]:
         """GET /v1/run."""
         return self.ask("parameter-server", routes.RUN)

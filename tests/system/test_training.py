@@ -72,12 +72,12 @@ def training(tmp_path: Path):
 
 
 def test_killed_learner_does_not_stop_the_other_and_its_session_expires(training: TrainProcess):
-    training.until_learning(200)
-    assert len(training.run_state()["sessions"]) == 2
+    wait_until(lambda: len(training.run_state().get("sessions", [])) == 2)
     victim = training.service("learner-0")
     victim.kill()
     training.until_learning(200)
     wait_until(lambda: _started_again(training, "learner-0", victim))
+    wait_until(lambda: training.metric("parameter-server", "adql_sessions_expired_total") == 1)
     wait_until(lambda: len(training.run_state().get("sessions", [])) == 2)
     training.until_learning(200)
 
