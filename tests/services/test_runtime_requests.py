@@ -1,5 +1,6 @@
 """What the runtime does with requests, good and bad, over real sockets to a real process."""
 
+import contextlib
 import json
 import random
 import socket
@@ -36,7 +37,8 @@ def connection(service):
 def exchange(service: Running, sent: bytes, *, end: bool = False) -> tuple[int, bytes]:
     """Sends raw bytes; returns the status, 0 where the connection was closed without an answer, and the answer."""
     with service.raw() as peer:
-        peer.sendall(sent)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all of it was sent
+            peer.sendall(sent)
         if end:
             peer.shutdown(socket.SHUT_WR)
         received = b""
