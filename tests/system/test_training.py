@@ -77,7 +77,7 @@ def test_killed_learner_does_not_stop_the_other_and_its_session_expires(training
     victim.kill()
     training.until_learning(200)
     wait_until(lambda: _started_again(training, "learner-0", victim))
-    wait_until(lambda: training.metric("parameter-server", "adql_sessions_expired_total") == 1)
+    wait_until(lambda: (training.metric("parameter-server", "adql_sessions_expired_total") or 0) >= 1)
     wait_until(lambda: len(training.run_state().get("sessions", [])) == 2)
     training.until_learning(200)
 
