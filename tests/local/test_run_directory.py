@@ -4,7 +4,7 @@ import pytest
 
 from adql.config import load_specification
 from adql.errors import ConfigError, InputError
-from adql_services.local.capacity import check_capacity
+from adql.wire.replay_format import check_table
 from adql_services.local.resume import changed, check_not_over
 from adql_services.local.run_directory import RunDirectory, new_path
 from tests.local.runs import specification
@@ -77,9 +77,9 @@ def test_budget_goal_and_learners_can_change(run_yaml):
 
 
 def test_capacity_that_does_not_fit_its_bytes_is_refused_before_anything_is_made():
-    check_capacity(specification())
+    check_table(specification())
     with pytest.raises(ConfigError, match="lower capacity to"):
-        check_capacity(specification(replay={"capacity": 100_000_000}))
+        check_table(specification(replay={"capacity": 100_000_000}))
 
 
 def test_run_that_is_over_says_how_to_go_on(tmp_path):

@@ -1,6 +1,9 @@
 """The arrays that travel to and from the replay service."""
 
-from adql.config import SignatureSettings
+import numpy as np
+
+from adql.config import RunSpecification, SignatureSettings
+from adql.errors import ConfigError
 from adql.types import ArraySpec
 from adql.wire.codec import ANY
 
@@ -39,3 +42,30 @@ def sample_arrays(signature: SignatureSettings) -> tuple[ArraySpec, ...]:
 
 PRIORITY_ARRAYS = _rows(ArraySpec("item_ids", (), "uint64"), ArraySpec("td_errors", ()))
 """What new TD errors look like."""
+
+
+def check_table(specification: RunSpecification) -> None:
+    """Refuses a replay table that does not fit its bytes, or that one insert could overflow.
+
+    The step that fills a chunk may close n windows of every copy. ``specification`` has its signature.
+
+    Raises:
+        ConfigError: names the keys, what they need and the way out.
+    """
+    replay, signature = specification.replay, specification.environment.signature
+    assert signature is not None, "the command line resolves the environment before a table is made"
+    row_bytes = sum(column.size * np.dtype(column.dtype).itemsize for column in transition_columns(signature))
+    if replay.capacity * row_bytes > replay.capacity_bytes:
+        raise ConfigError(
+            f"replay.capacity {replay.capacity} needs {replay.capacity * row_bytes} bytes ({row_bytes} a transition), "
+            f"replay.capacity_bytes is {replay.capacity_bytes}; lower capacity to "
+            f"{replay.capacity_bytes // row_bytes} or raise capacity_bytes"
+        )
+    copies, n_steps = specification.environment.copies, specification.algorithm.n_steps
+    largest = replay.chunk_transitions - 1 + copies * n_steps
+    if largest > replay.capacity:
+        raise ConfigError(
+            f"replay.capacity {replay.capacity} is below {largest}, the largest insert (replay.chunk_transitions "
+            f"{replay.chunk_transitions} - 1 + environment.copies {copies} · algorithm.n_steps {n_steps}), which would "
+            f"evict its own transitions; raise capacity to {largest} or lower chunk_transitions"
+        )

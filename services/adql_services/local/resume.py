@@ -6,7 +6,7 @@ from pathlib import Path
 from adql.config import RunSpecification, differences, load_specification
 from adql.config.identity import IDENTITY
 from adql.errors import ConfigError, InputError
-from adql_services.local.capacity import check_capacity
+from adql.wire.replay_format import check_table
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
 from adql_services.local.summary import Tree, read_summary
@@ -24,7 +24,7 @@ def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> 
     directory = RunDirectory.open(path)
     directory.check_space(NEEDED_BYTES)
     specification = changed(directory.specification, assignments)
-    check_capacity(specification)
+    check_table(specification)
     check_not_over(path, specification, read_summary(directory.summary))
     directory.write_specification(specification)
     directory.note_command(arguments)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adql.agent.networks import check_network
 from adql.config import RunSpecification
-from adql_services.local.capacity import check_capacity
+from adql.wire.replay_format import check_table
 from adql_services.local.keeper import check_free, named_store
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import RunDirectory, new_path
@@ -16,7 +16,7 @@ def train(specification: RunSpecification, output: Path | None, arguments: Seque
     """Trains in a new folder; ``specification`` has its signature. Returns 0: goal, budget, or asked to end."""
     assert specification.environment.signature is not None, "the command line resolves the environment"
     check_network(specification.network, specification.environment.signature)
-    check_capacity(specification)
+    check_table(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)
     path = output or new_path(specification, datetime.now())

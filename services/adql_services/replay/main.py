@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from adql.config import ReplayServerSettings, RunSpecification, config_hash
-from adql.errors import ConfigError, InputError, UnavailableError
+from adql.errors import InputError, UnavailableError
 from adql.replay import (
     PrioritisedSelector,
     RateLimiter,
@@ -20,7 +20,7 @@ from adql.replay import (
     UniformSelector,
 )
 from adql.telemetry import logs
-from adql.wire.replay_format import transition_columns
+from adql.wire.replay_format import check_table, transition_columns
 from adql_services.replay.app import make_app
 from adql_services.replay.service import ReplayService
 from adql_services.runtime.parent import exit_with_parent
@@ -55,7 +55,6 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
     replay, signature = specification.replay, specification.environment.signature
     assert signature is not None, "the command line resolves the environment before a service starts"
     schema = TransitionSchema(transition_columns(signature), signature.actions, signature.observations)
-    _check_fits(specification, schema)
     limiter = RateLimiter(
         samples_per_insert=replay.samples_per_insert,
         min_size=replay.min_size,
@@ -64,7 +63,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
         request=specification.algorithm.batch_size * replay.batches_per_request,
         chunk=replay.chunk_transitions,
     )
-    _check_chunks(specification)
+    check_table(specification)
     return ReplayTable(
         schema,
         _make_selector(specification),
@@ -103,29 +102,6 @@ def _make_selector(specification: RunSpecification) -> Selector:
     if replay.sampler == "prioritised":
         return PrioritisedSelector(replay.capacity, replay.priority_exponent)
     return UniformSelector(replay.capacity)
-
-
-def _check_fits(specification: RunSpecification, schema: TransitionSchema) -> None:
-    replay = specification.replay
-    needed = replay.capacity * schema.row_bytes
-    if needed > replay.capacity_bytes:
-        raise ConfigError(
-            f"replay.capacity {replay.capacity} needs {needed} bytes ({schema.row_bytes} a transition), "
-            f"replay.capacity_bytes is {replay.capacity_bytes}; lower capacity to "
-            f"{replay.capacity_bytes // schema.row_bytes} or raise capacity_bytes"
-        )
-
-
-def _check_chunks(specification: RunSpecification) -> None:
-    """The step that fills a chunk may close every window of every copy."""
-    replay, copies, n_steps = specification.replay, specification.environment.copies, specification.algorithm.n_steps
-    largest = replay.chunk_transitions - 1 + copies * n_steps
-    if largest > replay.capacity:
-        raise ConfigError(
-            f"replay.capacity {replay.capacity} is below {largest}, the largest insert (replay.chunk_transitions "
-            f"{replay.chunk_transitions} - 1 + environment.copies {copies} · algorithm.n_steps {n_steps}), which would "
-            f"evict its own transitions; raise capacity to {largest} or lower one of these"
-        )
 
 
 def _incarnation(snapshots: Snapshots, directory: Path) -> int:
