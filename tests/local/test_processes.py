@@ -4,7 +4,7 @@ import pytest
 
 from adql.errors import InputError, RunFailedError
 from adql_services.local.processes import Child, Supervisor
-from tests.services.running import wait_until
+from tests.waiting import wait_until
 
 
 class Clock:

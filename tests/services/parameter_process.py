@@ -17,6 +17,7 @@ from adql.wire.connection import Connection
 from adql.wire.evaluation_client import EvaluationClient
 from adql.wire.parameter_client import ParameterClient
 from adql_services.parameter_server.opening import manifest
+from tests.waiting import wait_until
 
 _PROGRAM = """
 import json
@@ -110,11 +111,3 @@ class ServerProcess:
 
     def __exit__(self, *error: object) -> None:
         self.kill()
-
-
-def wait_until(condition, seconds: float = 20.0, what=lambda: "") -> None:
-    """Returns as soon as ``condition`` holds; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s; {what()}"
-        time.sleep(0.01)

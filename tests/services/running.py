@@ -1,26 +1,18 @@
-"""Starts the small service as a real process and waits for conditions, never for a fixed time."""
+"""Starts the small service as a real process."""
 
 import contextlib
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from adql.errors import AdqlError
 from adql.wire.connection import Connection
+from tests.waiting import wait_until
 
 PROGRAM = str(Path(__file__).with_name("small_service.py"))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Returns as soon as ``condition`` holds; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 @dataclass

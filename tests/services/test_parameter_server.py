@@ -24,8 +24,9 @@ from adql.wire.connection import Connection
 from adql.wire.evaluation_client import EvaluationResult
 from adql.wire.run_state import from_headers
 from tests.parameters.servers import SIZE, tiny_specification
-from tests.services.parameter_process import ServerProcess, wait_until
+from tests.services.parameter_process import ServerProcess
 from tests.store_process import running_store
+from tests.waiting import wait_until
 
 ONE = np.array([1, 0, 0, 0], np.float32)
 

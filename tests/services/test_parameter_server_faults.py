@@ -17,9 +17,10 @@ from adql.parameters.checkpoints import Checkpoints
 from adql.wire import routes
 from adql.wire.connection import Connection
 from tests.parameters.servers import tiny_specification
-from tests.services.parameter_process import ServerProcess, wait_until
+from tests.services.parameter_process import ServerProcess
 from tests.services.test_parameter_server import ONE, push, raw_push
 from tests.store_process import running_store
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 

@@ -14,7 +14,8 @@ from adql.errors import WireError
 from adql.wire import routes
 from adql.wire.connection import Connection
 from adql_services.runtime.side_port import Health
-from tests.services.running import launch, running, wait_until
+from tests.services.running import launch, running
+from tests.waiting import wait_until
 
 HALF_HEAD = b"GET /v1/stale HTTP/1.1\r\nHost"
 HALF_BODY = (

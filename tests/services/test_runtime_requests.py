@@ -14,7 +14,8 @@ from adql import errors
 from adql.types import ArraySpec
 from adql.wire import routes
 from adql.wire.codec import ANY, decode, encode
-from tests.services.running import Running, running, wait_until
+from tests.services.running import Running, running
+from tests.waiting import wait_until
 
 TOKEN = "correct-horse"
 HEAD = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\n"

@@ -1,12 +1,11 @@
-"""Starts the `adql` command as a person would, and waits for conditions."""
+"""Starts the `adql` command as a person would."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -22,14 +21,6 @@ TINY = [
 SHORT = [*TINY, "training.environment_steps=2000"]
 LONG = [*TINY, "training.environment_steps=100000000"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ADQL_")}
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Returns as soon as ``condition`` holds; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
 
 
 def command(*arguments: object) -> list[str]:
@@ -67,11 +58,11 @@ class Launched:
         found: dict[str, psutil.Process] = {}
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error):
-                words = child.cmdline()
-                name = words[3] if "adql_services.cli" in words else "store" if "valkey" in "".join(words) else ""
-                name += f"-{sum(n.startswith('learner') for n in found)}" if name == "learner" else ""
-                found[name] = child
-        return {name: child for name, child in found.items() if name}
+                if "valkey" in "".join(child.cmdline()):
+                    found["store"] = child
+                elif side := child.environ().get("ADQL_SIDE"):
+                    found[Path(side).stem.removesuffix("-side")] = child
+        return found
 
     def stop(self, number: int = signal.SIGINT, seconds: float = 30.0) -> int:
         self.process.send_signal(number)

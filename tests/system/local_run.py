@@ -9,7 +9,8 @@ import psutil
 from adql.errors import AdqlError
 from adql.wire import routes
 from adql.wire.connection import Connection
-from tests.system.launched import Launched, wait_until
+from tests.system.launched import Launched
+from tests.waiting import wait_until
 
 SMALL = (
     "network.hidden=[32]",
@@ -46,8 +47,7 @@ class TrainProcess(Launched):
 
     def service(self, name: str) -> psutil.Process:
         """Returns the process of a service: parameter-server, replay, evaluator, learner-0, learner-1, store."""
-        wait_until(lambda: self.find(name))
-        process = self.find(name)
+        process = wait_until(lambda: self.find(name))
         assert process is not None
         return process
 

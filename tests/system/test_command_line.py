@@ -12,7 +12,8 @@ import pytest
 
 from tests.services.running import free_port
 from tests.store_process import running_store
-from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, launched, steps, wait_until
+from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, launched, steps
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from adql.parameters.store import WeightStore
-from tests.services.parameter_process import ServerProcess, wait_until
+from tests.services.parameter_process import ServerProcess
 from tests.store_process import running_store
 from tests.system.updates import CELLS_A_CLIENT, LEARNER_STEPS, Pusher, counting_run
+from tests.waiting import wait_until
 
 CYCLES = int(os.environ.get("ADQL_TEST_CYCLES", "20"))
 CLIENTS = 4

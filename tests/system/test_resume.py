@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.launched import LONG, SHORT, adql, launched, steps, wait_until
+from tests.system.launched import LONG, SHORT, adql, launched, steps
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 

@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system.launched import wait_until
 from tests.system.local_run import SMALL, TrainProcess
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 SERVICES = ("parameter-server", "replay", "learner-0", "learner-1", "evaluator")
