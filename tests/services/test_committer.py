@@ -58,7 +58,9 @@ def volume(tmp_path):
 
 def committer_of(machine, store, volume) -> Committer:
     opened = Opened(machine, store, volume, "owner", machine.snapshot(store.held))
-    return Committer(opened, commits=Beacon(), changes=Beacon(), on_available=lambda available: None)
+    return Committer(
+        opened, commits=Beacon(), changes=Beacon(), on_commit=lambda: None, on_available=lambda available: None
+    )
 
 
 async def run_while(committing, condition) -> None:

@@ -62,7 +62,8 @@ UPDATES_AT_RISK = _counter("updates_at_risk_total", "Unacknowledged updates that
 UPDATES_RESENT = _counter("updates_resent_total", "Unacknowledged updates sent again after a new epoch.")
 
 # Parameter server.
-UPDATES = _counter("updates_total", "Answered pushes by outcome.", "outcome")
+UPDATES_RECEIVED = _counter("updates_received_total", "Pushes that came; each has one outcome in updates_total.")
+UPDATES = _counter("updates_total", "Pushes by outcome: applied, duplicate, or the reason why not.", "outcome")
 STALENESS = _histogram("staleness_versions", "Versions applied between pull and push.", buckets=_STALENESS_BUCKETS)
 VERSION = _gauge("version", "Version of the parameters: +1 per applied update.")
 DURABLE_VERSION = _gauge("durable_version", "Newest committed version.")

@@ -12,6 +12,7 @@ from adql.parameters.run_record import Episodes
 from adql.types import ArraySpec, Update, Version
 from adql.wire import codec, routes
 from adql.wire.run_state import to_header
+from adql_services.parameter_server.metrics_report import receiving
 from adql_services.parameter_server.service import ParameterService
 from adql_services.runtime.app import StrictModel, WaitSeconds, application
 from adql_services.runtime.bodies import BinaryResponse, read_body
@@ -124,13 +125,13 @@ def _add_parameters(app: FastAPI) -> None:
 
     @app.post(routes.UPDATES)
     async def push(request: Request, durable: bool = False) -> Response:
-        service = _service(request)
-        limit = 4 * service.size + BODY_SLACK_BYTES
-        expected = ArraySpec("update", (service.size,), service.encoding)
-        message = codec.decode(await read_body(request, limit=limit), [expected])
-        result = await service.push(
-            _update(message), message.text("run_id"), message.text("config_hash"), durable=durable
-        )
+        with receiving():
+            service = _service(request)
+            message = await _message(request, service)
+            update = _update(message)
+            result = service.push(update, message.text("run_id"), message.text("config_hash"))
+        if durable:
+            await service.until_durable(update.session, update.sequence)
         fields = {
             "outcome": result.outcome,
             "epoch": result.parameters.version.epoch,
@@ -180,6 +181,11 @@ def _add_evaluations(app: FastAPI) -> None:
     async def evaluations(request: Request) -> Response:
         service = _service(request)
         return _json(service, list(service.results()))
+
+
+async def _message(request: Request, service: ParameterService) -> codec.Message:
+    body = await read_body(request, limit=4 * service.size + BODY_SLACK_BYTES)
+    return codec.decode(body, [ArraySpec("update", (service.size,), service.encoding)])
 
 
 def _update(message: codec.Message) -> Update:

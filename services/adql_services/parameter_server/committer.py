@@ -26,11 +26,17 @@ class Committer:
     """Owns store and volume; everything in it runs in one task, blocking work in threads on immutable states.
 
     ``commits`` flashes after every commit, ``changes`` when the status or the waiting evaluations may have changed.
-    ``on_available`` is told whether the server takes updates.
+    ``on_commit`` is called after every commit, ``on_available`` is told whether the server takes updates.
     """
 
     def __init__(
-        self, opened: Opened, *, commits: Beacon, changes: Beacon, on_available: Callable[[bool], None]
+        self,
+        opened: Opened,
+        *,
+        commits: Beacon,
+        changes: Beacon,
+        on_commit: Callable[[], None],
+        on_available: Callable[[bool], None],
     ) -> None:
         self._machine, self._store, self._volume = opened.machine, opened.store, opened.volume
         self._owner, self._known = opened.owner, opened.state.mark
@@ -38,7 +44,8 @@ class Committer:
         self._unresolved: list[State] = []
         self._state = opened.state
         self._pacer = CommitPacer(opened.machine.specification.durability)
-        self._commits, self._changes, self._on_available = commits, changes, on_available
+        self._commits, self._changes = commits, changes
+        self._on_commit, self._on_available = on_commit, on_available
         self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
         self._suspicious, self._incident, self._ending = False, False, asyncio.Event()
         self._next_checkpoint = time.monotonic()
@@ -151,6 +158,7 @@ class Committer:
         self._incident = False
         self._set_available(True)
         self._commits.flash()
+        self._on_commit()
 
     # When the store is not as it was left
 

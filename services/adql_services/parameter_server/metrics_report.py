@@ -1,9 +1,11 @@
 """The run in numbers: for Prometheus, and for people who ask the server."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+from starlette.requests import ClientDisconnect
 
 from adql.errors import AdqlError
 from adql.parameters.run_record import RunRecord
@@ -11,8 +13,33 @@ from adql.parameters.server import ParameterServer, PushResult
 from adql.telemetry import metrics
 from adql.types import Clocks
 
-REFUSALS = frozenset({"stale", "invalid_update", "gap", "superseded", "unknown_session", "store_unavailable"})
+REFUSALS = frozenset(
+    {
+        *("stale", "invalid_update", "gap", "superseded", "unknown_session", "wrong_run"),
+        *("malformed", "wire", "wire_version", "too_large", "length_required", "media_type", "incomplete"),
+        *("store_unavailable", "unavailable", "other"),
+    }
+)
+"""Why a push is not applied, by the kind of the error; ``incomplete``: its body ended early."""
 STATUSES = ("waiting", "running", "confirming", "reached", "budget")
+
+
+@contextlib.contextmanager
+def receiving() -> Iterator[None]:
+    """Counts a push that came and, when it is refused inside, why; one that is not, ``MetricsReport.count`` counts."""
+    metrics.UPDATES_RECEIVED.inc()
+    try:
+        yield
+    except BaseException as refusal:
+        metrics.UPDATES.labels(_reason(refusal)).inc()
+        raise
+
+
+def _reason(refusal: BaseException) -> str:
+    if isinstance(refusal, ClientDisconnect):
+        return "incomplete"
+    kind = refusal.kind if isinstance(refusal, AdqlError) else "other"
+    return kind if kind in REFUSALS else "other"
 
 
 class MetricsReport:
@@ -22,16 +49,14 @@ class MetricsReport:
         self._clocks = Clocks()
         self._status = ""
         self._expired = 0
+        for outcome in ("applied", "duplicate", *REFUSALS):
+            metrics.UPDATES.labels(outcome)  # shows 0 before the first
 
     def count(self, result: PushResult) -> None:
-        """Counts an answered push."""
+        """Counts a push that is, or was before, applied."""
         metrics.UPDATES.labels(result.outcome).inc()
         if result.outcome == "applied":
             metrics.STALENESS.observe(result.staleness)
-
-    def count_refusal(self, refusal: AdqlError) -> None:
-        """Counts a refused push by reason."""
-        metrics.UPDATES.labels(refusal.kind if refusal.kind in REFUSALS else "other").inc()
 
     def publish(self, machine: ParameterServer) -> None:
         """Sets the gauges and raises the counters."""
@@ -60,7 +85,8 @@ class MetricsReport:
             "started_at": machine.started_at,
             "incidents": machine.incidents,
             "updates": msgspec.to_builtins(counts),
-            "updates_by_slot": {str(slot): applied for slot, applied in machine.sessions.applied_by_slot.items()},
+            "updates_by_slot": _by_slot(machine.sessions.applied_by_slot),
+            "environment_steps_by_slot": _by_slot(machine.sessions.environment_steps_by_slot),
             "sessions": [
                 {
                     "slot": session.slot,
@@ -89,6 +115,10 @@ def staleness_summary(counts: Mapping[int, int]) -> dict[str, float] | None:
         "p99": _quantile(counts, 0.99 * total),
         "max": max(counts),
     }
+
+
+def _by_slot(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(slot): count for slot, count in counts.items()}
 
 
 def _quantile(counts: Mapping[int, int], rank: float) -> int:

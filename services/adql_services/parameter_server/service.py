@@ -33,7 +33,11 @@ class ParameterService:
         self._machine, self._volume = opened.machine, opened.volume
         self._changes, self._commits = Beacon(), Beacon()
         self._committer = Committer(
-            opened, commits=self._commits, changes=self._changes, on_available=self._on_available
+            opened,
+            commits=self._commits,
+            changes=self._changes,
+            on_commit=self._publish,
+            on_available=self._on_available,
         )
         self._report = MetricsReport()
         self._reporting = asyncio.Lock()
@@ -44,6 +48,7 @@ class ParameterService:
 
     def start(self) -> None:
         """Begins the background work."""
+        self._publish()
         self._tasks = [asyncio.create_task(work) for work in (self._commit_for_ever(), self._wait_for_end())]
 
     async def finish(self) -> None:
@@ -122,11 +127,10 @@ class ParameterService:
         self._machine.check_run(run, config_hash)
         session = self._machine.register(role)
         try:
-            await self._until_durable(session.identifier, -1)
+            await self.until_durable(session.identifier, -1)
         except UnavailableError:
             self._machine.close_session(session.identifier)
             raise
-        self._publish()
         return session
 
     def session(self, identifier: str) -> tuple[Session, int]:
@@ -168,8 +172,8 @@ class ParameterService:
             self._pull_body = parameters.version, codec.encode(fields, {"parameters": encoded})
         return self._pull_body[1]
 
-    async def push(self, update: Update, run_id: str, config_hash: str, durable: bool) -> PushResult:
-        """Applies an update; with ``durable`` the answer waits for its commit.
+    def push(self, update: Update, run_id: str, config_hash: str) -> PushResult:
+        """Applies an update.
 
         Raises:
             AdqlError: see the machine's ``check_identity`` and ``push``.
@@ -177,28 +181,28 @@ class ParameterService:
         self._check_identity(update, run_id, config_hash)
         try:
             result = self._machine.push(update)
-        except AdqlError as refusal:
-            self._report.count_refusal(refusal)
+            self._report.count(result)
+        finally:
             self._changed()
-            raise
-        self._report.count(result)
-        self._changed()
-        if durable:
-            await self._until_durable(update.session, update.sequence)
         return result
 
-    def _check_identity(self, update: Update, run_id: str, config_hash: str) -> None:
-        if update.based_on.epoch > self._machine.version.epoch:
-            self._committer.check_epoch()
-        self._machine.check_identity(run_id, config_hash, update.based_on.epoch)
+    async def until_durable(self, session: str, sequence: int) -> None:
+        """Waits for the commit that has the session, with ``sequence`` (−1: none) used up.
 
-    async def _until_durable(self, session: str, sequence: int) -> None:
+        Raises:
+            StoreUnavailableError: the store did not confirm it in time.
+        """
         self._committer.hurry()
         known = await self._commits.wait_until(
             lambda: self._machine.is_durable(session, sequence) or not self._machine.available, DURABLE_WAIT_SECONDS
         )
         if not (known and self._machine.is_durable(session, sequence)):
             raise StoreUnavailableError("the weight store has not confirmed it; ask again", retry_after_ms=200)
+
+    def _check_identity(self, update: Update, run_id: str, config_hash: str) -> None:
+        if update.based_on.epoch > self._machine.version.epoch:
+            self._committer.check_epoch()
+        self._machine.check_identity(run_id, config_hash, update.based_on.epoch)
 
     def _changed(self) -> None:
         self._committer.changed()
