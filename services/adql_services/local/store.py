@@ -25,11 +25,19 @@ class LocalStore:
     Its socket is in a new directory with mode 0700, for nobody else, and short: unix socket paths end at 107 bytes.
     There is no TCP port. After ``kill`` or ``stop`` it can be started again and goes on from its file. On Linux it
     ends with the thread that called ``start``, too. ``state_bytes`` has the run's durable state; its file is rewritten
-    as rarely as that asks for.
+    as rarely as that asks for. ``binary`` is another server to run, such as Redis.
     """
 
-    def __init__(self, directory: Path, extra: dict[str, str] | None = None, *, state_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        extra: dict[str, str] | None = None,
+        *,
+        state_bytes: int = 0,
+        binary: Path | None = None,
+    ) -> None:
         self._directory, self._state_bytes = directory, state_bytes
+        self._binary = binary or get_binary_path()
         self._extra = extra or {}
         self.log = directory / "store.log"
         self._socket_directory = Path(tempfile.mkdtemp(prefix="adql-"))
@@ -94,7 +102,7 @@ class LocalStore:
             "daemonize": "no",
             **self._extra,
         }
-        server = [str(get_binary_path()), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        server = [str(self._binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
         return tethered(server)
 
     def _wait_until_it_answers(self) -> None:
