@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adql.agent.accumulator import Accumulator
+from adql.agent.acting import ActingLoop
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Actor
 from adql.agent.actor_learner import ActorLearner
@@ -13,13 +14,17 @@ from adql.agent.evaluation import FIRST_RESERVED_SEED, play_episodes
 from adql.agent.experience import Experience
 from adql.agent.exploration import make_epsilons
 from adql.agent.learner import DqnLearner
-from adql.agent.networks import make_network
+from adql.agent.learning import LearningLoop
+from adql.agent.loop import Loop
+from adql.agent.networks import Network, make_network
+from adql.agent.study import Study
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification, load_specification
 from adql.encodings import from_wire, to_wire
 from adql.errors import InvalidUpdateError, RateLimitedError, StaleUpdateError
 from adql.parameters.initial import initial_parameters
 from adql.parameters.server import ParameterServer
+from adql.parameters.sessions import Role
 from adql.replay.rate_limiter import RateLimiter
 from adql.replay.schema import TransitionSchema
 from adql.replay.selectors import PrioritisedSelector, UniformSelector
@@ -50,8 +55,8 @@ class LocalParameters:
     Everything that would travel is rounded by the run's encoding.
     """
 
-    def __init__(self, server: ParameterServer) -> None:
-        self._server, self.session, self._sequence = server, server.register("both"), 0
+    def __init__(self, server: ParameterServer, role: Role) -> None:
+        self._server, self.session, self._sequence = server, server.register(role), 0
         self.slot = self.session.slot
         self._encoding = server.specification.update.encoding
         self.staleness: list[int] = []
@@ -142,17 +147,27 @@ class LocalReplay:
 
 @dataclass
 class Run:
-    """Several learners that take turns; deterministic for a seed."""
+    """Several processes' loops that take turns; deterministic for a seed."""
 
     specification: RunSpecification
     server: ParameterServer
     table: ReplayTable
-    loops: list[ActorLearner] = field(default_factory=list)
-    synchronisers: list[Synchroniser] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
+    """Learners, then actors."""
+    studies: list[Study] = field(default_factory=list)
+    """Of the learners."""
+    experiences: list[Experience] = field(default_factory=list)
+    """Of all that act."""
     sources: list[LocalParameters] = field(default_factory=list)
+    """As ``loops``."""
+
+    @property
+    def synchronisers(self) -> list[Synchroniser]:
+        """Of the learners."""
+        return [study.synchroniser for study in self.studies]
 
     def until(self, learner_steps: int) -> None:
-        """Gives every learner its turn until the run's clock has passed ``learner_steps``."""
+        """Gives every loop its turn until the run's clock has passed ``learner_steps``."""
         while self.server.clocks.learner_steps < learner_steps:
             for loop in self.loops:
                 loop.turn()
@@ -164,20 +179,20 @@ class Run:
         return play_episodes(self.specification.environment, network, vector, episodes, FIRST_RESERVED_SEED).returns
 
 
-def assemble(spec: RunSpecification, learners: int) -> Run:
-    """Makes the table, the server and ``learners`` learners."""
+def assemble(spec: RunSpecification, learners: int, actors: int = 0) -> Run:
+    """Makes the table, the server, the learners, which only learn where there are ``actors``, and these."""
     network = make_network(spec.network, spec.environment.signature)
     rng = np.random.default_rng(spec.run.seed)
     vector = initial_parameters(network.manifest, spec.network, rng)
-    names = iter(f"session-{i}" for i in range(learners))
+    names = iter(f"session-{i}" for i in range(learners + actors))
     server = ParameterServer(
         spec, vector, run_id="run", clock=lambda: 0.0, wall_clock=lambda: 0.0, new_identifier=lambda: next(names)
     )
     server.available = True  # there is no store to wait for
     run = Run(spec, server, make_table(spec))
-    sources = [LocalParameters(server) for _ in range(learners)]
-    for source in sources:
-        _add_learner(run, source, network)
+    roles = ["learner" if actors else "both"] * learners + ["actor"] * actors
+    run.sources += [LocalParameters(server, role) for role in roles]
+    run.loops += [ASSEMBLIES[source.session.role](run, source, network) for source in run.sources]
     return run
 
 
@@ -210,19 +225,40 @@ def make_table(spec: RunSpecification) -> ReplayTable:
     return ReplayTable(schema, selector, limiter, sessions, capacity=replay.capacity, incarnation=1, rng=rng)
 
 
-def _add_learner(run: Run, source: LocalParameters, network) -> None:
-    spec, stopwatch = run.specification, Stopwatch(lambda: 0.0)
-    copies = spec.environment.copies
+def _both(run: Run, source: LocalParameters, network: Network) -> Loop:
+    replay = LocalReplay(run.table, source.session.identifier)
+    experience, study = _experience(run, source, replay, network), _study(run, source, replay, network)
+    return ActorLearner(experience, study, source, run.specification.replay.samples_per_insert)
+
+
+def _learning(run: Run, source: LocalParameters, network: Network) -> Loop:
+    return LearningLoop(_study(run, source, LocalReplay(run.table, source.session.identifier), network), source)
+
+
+def _acting(run: Run, source: LocalParameters, network: Network) -> Loop:
+    experience = _experience(run, source, LocalReplay(run.table, source.session.identifier), network)
+    return ActingLoop(experience, source, source.pull(None), Stopwatch(lambda: 0.0), lambda: 0.0)
+
+
+ASSEMBLIES = {"both": _both, "learner": _learning, "actor": _acting}
+
+
+def _experience(run: Run, source: LocalParameters, replay: LocalReplay, network: Network) -> Experience:
+    spec, copies = run.specification, run.specification.environment.copies
     rng = np.random.default_rng((spec.run.seed, source.slot))
     seeds = [int(seed) for seed in rng.integers(FIRST_RESERVED_SEED, size=copies)]
     accumulator = Accumulator(copies, spec.algorithm.n_steps, spec.algorithm.gamma)
     actor = Actor(VectorEnvironment(spec.environment, seeds), network, accumulator, rng)
-    replay = LocalReplay(run.table, source.session.identifier)
     epsilons = make_epsilons(spec.exploration, source.slot, copies)
-    experience = Experience(actor, epsilons, replay, spec.replay.chunk_transitions, stopwatch)
-    start = source.pull(None)
+    experience = Experience(actor, epsilons, replay, spec.replay.chunk_transitions, Stopwatch(lambda: 0.0))
+    run.experiences.append(experience)
+    return experience
+
+
+def _study(run: Run, source: LocalParameters, replay: LocalReplay, network: Network) -> Study:
+    spec, stopwatch, start = run.specification, Stopwatch(lambda: 0.0), source.pull(None)
     learner = DqnLearner(network, spec.algorithm, start.vector)
     synchroniser = Synchroniser(learner, source, spec.update, start, stopwatch)
-    run.loops.append(ActorLearner(spec, experience, learner, synchroniser, source, replay, stopwatch))
-    run.synchronisers.append(synchroniser)
-    run.sources.append(source)
+    study = Study(spec, learner, synchroniser, replay, stopwatch)
+    run.studies.append(study)
+    return study

@@ -65,12 +65,12 @@ def test_prioritised_batch_is_learned_with_its_importance_weights():
         discount=np.zeros(3, np.float32),
         next_observation=np.zeros((3, 4), np.float32),
     )
-    loop = run.loops[0]
-    q = float(loop._learner._network.q_values(loop._learner.vector, transitions.observation[:1])[0, 0])
+    study = run.studies[0]
+    q = float(study._learner._network.q_values(study.vector, transitions.observation[:1])[0, 0])
     probabilities = np.array([1 / 8, 1 / 2, 1 / 32])
-    loop._learn(ReplaySample(transitions, SampleInfo(np.zeros(3, np.uint64), probabilities, 1, 8)))
+    study._learn(ReplaySample(transitions, SampleInfo(np.zeros(3, np.uint64), probabilities, 1, 8)), 0)
     huber = np.array([10.0, 20.0, 30.0]) - q - 0.5
-    assert loop.record.newest.loss == pytest.approx(np.mean(huber * [1 / 4, 1 / 16, 1]), rel=1e-5)
+    assert study.record.newest.loss == pytest.approx(np.mean(huber * [1 / 4, 1 / 16, 1]), rel=1e-5)
 
 
 class RefusingReplay:
@@ -93,12 +93,12 @@ class RefusingReplay:
 
 def test_refused_by_both_verbs_it_waits_in_the_table_and_holds_one_chunk():
     run = run_of(1)
-    loop, replay = run.loops[0], RefusingReplay()
-    loop._replay = loop._experience._replay = replay
+    replay = RefusingReplay()
+    run.studies[0]._replay = run.experiences[0]._replay = replay
     for _ in range(3):
-        loop.turn()
+        run.loops[0].turn()
     assert replay.asked == ["insert", "sample", "wait"] * 3
-    assert loop._experience.environment_steps < 100
+    assert run.experiences[0].environment_steps < 100
 
 
 def wild_batch(run: Run) -> ReplaySample:
@@ -112,15 +112,15 @@ def wild_batch(run: Run) -> ReplaySample:
 def test_wild_loss_is_dropped_and_the_learner_goes_back_to_the_servers_parameters(rule: str):
     run = run_of(1, f"update.rule={rule}", "update.outlier_deviations=6", "replay.samples_per_insert=null")
     run.until(500)
-    loop, before = run.loops[0], run.server.version.number
-    dropped = loop.record.outliers_dropped
-    moments = {name: array.copy() for name, array in loop._learner._optimizer.state().items()}
-    loop._learn(wild_batch(run))
-    loop._synchroniser.settle()
-    assert loop.record.outliers_dropped == dropped + 1
+    study, before = run.studies[0], run.server.version.number
+    dropped = study.record.outliers_dropped
+    moments = {name: array.copy() for name, array in study._learner._optimizer.state().items()}
+    study._learn(wild_batch(run), 0)
+    study.synchroniser.settle()
+    assert study.record.outliers_dropped == dropped + 1
     assert run.server.version.number == before
-    assert np.array_equal(loop._learner.vector, run.server.parameters.vector)
-    assert all(np.array_equal(array, moments[name]) for name, array in loop._learner._optimizer.state().items())
+    assert np.array_equal(study.vector, run.server.parameters.vector)
+    assert all(np.array_equal(array, moments[name]) for name, array in study._learner._optimizer.state().items())
 
 
 def test_equal_seeds_give_equal_runs():
@@ -133,12 +133,11 @@ def test_equal_seeds_give_equal_runs():
 def test_a_learner_that_ends_gives_back_its_unused_batches_and_reports_its_steps():
     run = run_of(1)
     run.until(200)
-    loop = run.loops[0]
-    assert loop._sample_under_way
+    assert run.studies[0]._sample_under_way
     before = run.table.statistics().samples
-    loop.close()
+    run.loops[0].close()
     assert run.table.statistics().samples == before - 8 * 8
-    assert run.server.clocks.environment_steps == loop._experience.environment_steps
+    assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
 
 
 class PoisonedReplay:
@@ -164,10 +163,10 @@ class PoisonedReplay:
 
 def test_a_batch_that_is_not_finite_is_skipped_and_its_priorities_are_not_sent():
     run = run_of(1, "replay.sampler=prioritised")
-    loop = run.loops[0]
-    loop._replay = replay = PoisonedReplay(loop._replay)
+    study = run.studies[0]
+    study._replay = replay = PoisonedReplay(study._replay)
     run.until(500)
-    assert loop.record.outliers_dropped > 3
+    assert study.record.outliers_dropped > 3
     assert np.isfinite(run.server.parameters.vector).all()
-    assert np.isfinite(loop._learner.vector).all()
+    assert np.isfinite(study.vector).all()
     assert all(np.isfinite(errors).all() for errors in replay.priorities)

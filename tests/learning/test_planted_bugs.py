@@ -13,7 +13,7 @@ BUGS = {
         "tests/agent/test_accumulator.py::test_truncation_still_bootstraps",
     ),
     "importance weights dropped": (
-        Bug(f"{AGENT}/actor_learner.py", "weights = importance_weights(", "_ = importance_weights("),
+        Bug(f"{AGENT}/study.py", "weights = importance_weights(", "_ = importance_weights("),
         "tests/agent/test_actor_learner.py::test_prioritised_batch_is_learned_with_its_importance_weights",
     ),
     "target network skipped": (

@@ -22,6 +22,18 @@ def test_slot_is_the_lowest_free_one():
     assert [first.slot, third.slot, live.register("both").slot, live.register("both").slot] == [0, 2, 1, 3]
 
 
+def test_slots_of_those_that_act_and_of_those_that_push_have_no_gaps():
+    live = table()
+    roles = ("actor", "learner", "actor", "learner", "both", "actor")
+    assert [live.register(role).slot for role in roles] == [0, 0, 1, 1, 2, 3]
+
+
+def test_session_of_both_roles_shares_its_slot_with_nobody():
+    live = table()
+    roles = ("both", "learner", "actor", "both")
+    assert [live.register(role).slot for role in roles] == [0, 1, 1, 2]
+
+
 def test_session_expires_after_a_whole_lease_of_silence():
     clock = FakeClock()
     live = table(clock)
@@ -160,3 +172,19 @@ def test_applied_updates_by_slot_survive_the_end_of_their_sessions():
     restarted = table()
     restarted.load(live.record())
     assert restarted.applied_by_slot == {0: 3, 1: 1}
+
+
+def test_environment_steps_by_slot_survive_the_end_of_their_sessions():
+    clock = FakeClock()
+    live = table(clock)
+    learner, first, second = (live.register(role).identifier for role in ("learner", "actor", "actor"))
+    for session, steps in ((learner, 0), (first, 10), (second, 20)):
+        live.report_steps(session, steps)
+    live.close(first)
+    live.report_steps(live.register("actor").identifier, 5)
+    clock.now += 31
+    live.expire()
+    assert live.environment_steps_by_slot == {0: 15, 1: 20}
+    restarted = table()
+    restarted.load(live.record())
+    assert restarted.environment_steps_by_slot == {0: 15, 1: 20}

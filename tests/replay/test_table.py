@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from adql.errors import InputError, InvalidTransitionError, RateLimitedError, SupersededSequenceError
+from adql.replay import ReplayTable
 from tests.replay.tables import Clock, make_table, numbers_of, transitions
 
 
@@ -89,12 +90,66 @@ def test_nothing_is_sampled_below_min_size():
 def test_more_live_learners_widen_the_bound_and_the_silent_ones_narrow_it_again():
     clock = Clock()
     table = make_table(ratio=1.0, request=4, chunk=1, clock=clock)
+    table.insert("a", 0, transitions(0, 1))
     for session in "abcd":
-        table.insert(session, 0, transitions(0, 1))
+        table.sample(session, 1, 1)
     assert (table.statistics().learners, table.statistics().bound) == (4, 32)
     clock.now = 31.0
     table.sample("a", 1, 1)
     assert (table.statistics().learners, table.statistics().bound) == (1, 8)
+
+
+def test_sessions_that_only_insert_do_not_widen_the_bound_and_one_that_only_samples_does():
+    table = make_table(ratio=1.0, request=4, chunk=1)
+    for session in "abcd":
+        table.insert(session, 0, transitions(0, 1))
+    assert (table.statistics().learners, table.statistics().bound) == (0, 8)
+    table.sample("learner", 1, 1)
+    assert (table.statistics().learners, table.statistics().bound) == (1, 8)
+    table.sample("other", 1, 1)
+    assert (table.statistics().learners, table.statistics().bound) == (2, 16)
+
+
+def test_insert_renews_the_lease_of_a_learner_and_wakes_no_silent_one():
+    clock = Clock()
+    table = make_table(clock=clock)
+    table.insert("a", 0, transitions(0, 1))
+    table.sample("a", 1, 1)
+    found = []
+    for clock.now, chunk in ((29.0, 1), (58.0, 2), (88.0, 3)):
+        table.insert("a", chunk, transitions(0, 1))
+        found.append(table.statistics().learners)
+    assert found == [1, 1, 0]
+
+
+@pytest.mark.parametrize("samplers", [1, 3])
+def test_many_that_only_insert_and_few_that_only_sample_never_lock_up(samplers: int):
+    """Whoever is refused comes again in turn; both sides keep moving, within the law."""
+    table, chunks = make_table(ratio=4.0, min_size=4, request=8, chunk=4), {f"actor-{i}": 0 for i in range(5)}
+    for _ in range(200):
+        moved = [_inserted(table, chunks, actor) for actor in chunks]
+        moved += [_sampled(table, f"learner-{i}") for i in range(samplers)]
+        assert any(moved)
+    statistics = table.statistics()
+    assert abs(statistics.error) <= statistics.bound == 2 * 8 * samplers
+    assert statistics.inserts > 300
+
+
+def _inserted(table: ReplayTable, chunks: dict[str, int], actor: str) -> bool:
+    try:
+        table.insert(actor, chunks[actor], transitions(0, 4))
+    except RateLimitedError:
+        return False
+    chunks[actor] += 1
+    return True
+
+
+def _sampled(table: ReplayTable, learner: str) -> bool:
+    try:
+        table.sample(learner, 1, 8)
+    except RateLimitedError:
+        return False
+    return True
 
 
 def test_new_priorities_change_what_is_drawn():
@@ -162,5 +217,6 @@ def test_sessions_are_remembered_up_to_a_bound():
     table = make_table(capacity=8)
     for number in range(5_000):
         table.insert(f"s{number}", 0, transitions(number, 1))
+        table.sample(f"s{number}", 1, 1)
     assert table.statistics().learners == 4_096
     assert len(table.state().chunks) == 4_096

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ACTIVITIES = ("environment", "insert", "sample", "gradient", "push", "wait")
+ACTIVITIES = ("environment", "insert", "sample", "gradient", "push", "pull", "wait")
 
 
 class Stopwatch:

@@ -64,6 +64,8 @@ class ReplayServerSettings(ServerSettings):
 class LearnerSettings(ServiceSettings):
     """``adql learner``."""
 
+    role: Literal["both", "learner", "actor"] = "both"
+    """Act and learn, learn alone, or act alone."""
     side: Address = "http://127.0.0.1:8441"
     parameter_server_url: Address = "http://127.0.0.1:8420"
     replay_url: Address = "http://127.0.0.1:8430"

@@ -61,6 +61,11 @@ class Session(msgspec.Struct, frozen=True):
         """Whether it counts as a live learner."""
         return self.role != "actor"
 
+    @property
+    def acts(self) -> bool:
+        """Whether its slot counts for exploration."""
+        return self.role != "learner"
+
 
 class SessionsRecord(msgspec.Struct, frozen=True):
     """All sessions, and what the ended ones had counted."""
@@ -70,6 +75,8 @@ class SessionsRecord(msgspec.Struct, frozen=True):
     ended_applied: dict[int, int] = {}
     """Applied updates of ended sessions that pushed, by slot."""
     ended_environment_steps: int = 0
+    ended_acted: dict[int, int] = {}
+    """The environment steps among them by slot."""
     registered: int = 0
 
 
@@ -88,7 +95,9 @@ class SessionTable:
         self._environment_steps = 0
 
     def register(self, role: Role) -> Session:
-        """Leases a new session with the lowest free slot.
+        """Leases a new session with the lowest slot that is free among those that act or push as it does.
+
+        Actors and learners that only learn count apart: neither leaves a gap in the ladder of the others' exploration.
 
         Raises:
             RateLimitedError: the table is full.
@@ -96,7 +105,7 @@ class SessionTable:
         self.expire()
         if len(self._live) >= MAX_SESSIONS:
             raise RateLimitedError(f"{MAX_SESSIONS} sessions are live, the most there may be", retry_after_ms=5_000)
-        session = Session(self._new_identifier(), _lowest_free(s.slot for s in self._live.values()), role)
+        session = Session(self._new_identifier(), self._free_slot(role), role)
         self._ended = msgspec.structs.replace(self._ended, registered=self._ended.registered + 1)
         self._keep(session)
         return session
@@ -164,6 +173,7 @@ class SessionTable:
             ended=ended.ended + session.counts,
             ended_applied=_with_applied(ended.ended_applied, [session]),
             ended_environment_steps=ended.ended_environment_steps + session.environment_steps,
+            ended_acted=_with_acted(ended.ended_acted, [session]),
         )
 
     def expire(self) -> int:
@@ -199,6 +209,11 @@ class SessionTable:
         """Applied updates of the run by the slot that sent them; a slot is used again when its session has ended."""
         return dict(sorted(_with_applied(self._ended.ended_applied, self._live.values()).items()))
 
+    @property
+    def environment_steps_by_slot(self) -> dict[int, int]:
+        """Environment steps of the run by the slot that made them."""
+        return dict(sorted(_with_acted(self._ended.ended_acted, self._live.values()).items()))
+
     def record(self) -> SessionsRecord:
         """Returns everything that has to be committed."""
         return msgspec.structs.replace(self._ended, live=self.live)
@@ -210,6 +225,11 @@ class SessionTable:
         self._ended = msgspec.structs.replace(record, live=[])
         for session in record.live:
             self._keep(session)
+
+    def _free_slot(self, role: Role) -> int:
+        new = Session("", 0, role)
+        like_it = (s for s in self._live.values() if (s.acts and new.acts) or (s.pushes and new.pushes))
+        return _lowest_free(session.slot for session in like_it)
 
     def _keep(self, session: Session) -> None:
         self._live[session.identifier] = session
@@ -227,6 +247,14 @@ def _with_applied(applied: Mapping[int, int], sessions: Iterable[Session]) -> di
     for session in sessions:
         if session.pushes:
             total[session.slot] = total.get(session.slot, 0) + session.counts.applied
+    return total
+
+
+def _with_acted(acted: Mapping[int, int], sessions: Iterable[Session]) -> dict[int, int]:
+    total = dict(acted)
+    for session in sessions:
+        if session.acts:
+            total[session.slot] = total.get(session.slot, 0) + session.environment_steps
     return total
 
 

@@ -62,7 +62,7 @@ class TableStatistics:
     bytes: int
     incarnation: int
     learners: int
-    """Live sessions."""
+    """Live sessions that sample."""
     priority_mean: float
     priority_max: float
 

@@ -1,5 +1,6 @@
 """Who talks to a table: live learners by lease, and the last chunk of each, so that a retry is no second insert."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -25,20 +26,25 @@ class Sessions:
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._chunks: OrderedDict[str, Chunk] = OrderedDict()
 
-    def seen(self, session: str) -> int:
-        """Renews the lease of ``session`` and returns the number of live sessions."""
-        now = self._clock()
-        self._seen[session] = now
+    def lease(self, session: str) -> None:
+        """Counts ``session``, which samples, as a live learner from now until a lease without a word."""
+        self._seen[session] = self._clock()
         self._seen.move_to_end(session)
-        while len(self._seen) > MAX_SESSIONS or next(iter(self._seen.values())) <= now - self._lease_seconds:
+        if len(self._seen) > MAX_SESSIONS:
             self._seen.popitem(last=False)
-        return len(self._seen)
+
+    def renew(self, session: str) -> None:
+        """Renews the lease of a live learner; who only inserts (an actor) has none."""
+        if self._clock() - self._seen.get(session, -math.inf) < self._lease_seconds:
+            self.lease(session)
 
     @property
     def live(self) -> int:
-        """Sessions seen within the lease."""
+        """Learners heard of within the lease."""
         oldest = self._clock() - self._lease_seconds
-        return sum(at > oldest for at in self._seen.values())
+        while self._seen and next(iter(self._seen.values())) <= oldest:
+            self._seen.popitem(last=False)
+        return len(self._seen)
 
     def repeated(self, session: str, number: int) -> Chunk | None:
         """Returns the chunk if ``number`` is the session's last one, None if it is new; gaps are no matter.

@@ -62,7 +62,8 @@ class ReplayTable:
             RateLimitedError: too fast for now.
         """
         rows = self._check(batch, td_errors)
-        learners = self._sessions.seen(session)
+        self._sessions.renew(session)
+        learners = self._sessions.live
         if before := self._sessions.repeated(session, chunk):
             return InsertResult(before.transitions, duplicate=True, size=len(self), incarnation=self._incarnation)
         if not self._limiter.can_insert(rows, len(self), learners):
@@ -86,7 +87,8 @@ class ReplayTable:
                 f"{batches} batches of {batch_size} transitions, at most {self._limiter.request} transitions a request "
                 "(algorithm.batch_size · replay.batches_per_request); ask for fewer batches"
             )
-        learners = self._sessions.seen(session)
+        self._sessions.lease(session)
+        learners = self._sessions.live
         if not self._limiter.can_sample(count, len(self), learners):
             raise self._too_fast("samples are ahead of inserts or the table is below min_size", learners)
         slots, probabilities = self._selector.sample(self._oldest, len(self), count, self._rng)

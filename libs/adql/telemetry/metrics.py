@@ -102,7 +102,7 @@ REPLAY_SNAPSHOT_SECONDS = _gauge("replay_snapshot_seconds", "Duration of the las
 REPLAY_SNAPSHOT_FAILURES = _counter(
     "replay_snapshot_failures_total", "Snapshots that failed or were corrupt, by step (write or restore).", "step"
 )
-REPLAY_LEARNERS = _gauge("replay_learners", "Live sessions of the table.")
+REPLAY_LEARNERS = _gauge("replay_learners", "Live sessions that sample.")
 
 # Every server.
 REQUESTS = _counter("http_requests_total", "Answers by class of status.", "status_class")

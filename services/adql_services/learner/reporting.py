@@ -1,13 +1,14 @@
-"""What a learner tells: Prometheus metrics, and one CSV line a training episode."""
+"""What a learner or an actor tells: Prometheus metrics, and one CSV line a training episode."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
-from adql.agent.actor_learner import LearningRecord
+from adql.agent.study import Study
 from adql.errors import AdqlError
+from adql.schedules import Schedule
 from adql.telemetry import metrics
 from adql.types import RunState
 from adql.wire.parameter_client import ParameterClient
@@ -36,23 +37,30 @@ class MetricsReport:
     def __init__(self) -> None:
         self._reported: dict[str, float] = {}
 
-    def publish(
-        self, record: LearningRecord, stopwatch: Stopwatch, environment_steps: int, episodes: list[Episode]
-    ) -> None:
-        """Publishes everything once; cheap enough for every turn."""
+    def publish_acting(self, environment_steps: int, episodes: Sequence[Episode]) -> None:
+        """Publishes what was acted; like the others cheap enough for every turn."""
         metrics.LOCAL_ENVIRONMENT_STEPS.inc(self._growth("environment_steps", environment_steps))
-        metrics.LOCAL_LEARNER_STEPS.inc(self._growth("learner_steps", record.learner_steps))
-        metrics.OUTLIERS_DROPPED.inc(self._growth("outliers_dropped", record.outliers_dropped))
-        for activity, seconds in stopwatch.seconds.items():
-            metrics.ACTIVITY_SECONDS.labels(activity).inc(self._growth(activity, seconds))
         if episodes:
             self._publish_episodes(episodes)
+
+    def publish_learning(self, study: Study, learning_rate: Schedule) -> None:
+        """Publishes what was learned; ``learning_rate`` is a function of the run's learner steps."""
+        record, synchroniser = study.record, study.synchroniser
+        metrics.LOCAL_LEARNER_STEPS.inc(self._growth("learner_steps", record.learner_steps))
+        metrics.OUTLIERS_DROPPED.inc(self._growth("outliers_dropped", record.outliers_dropped))
+        metrics.LEARNER_DIVERGENCE.set(synchroniser.divergence)
+        metrics.LEARNING_RATE.set(learning_rate(synchroniser.learner_clock))
         if record.newest is not None:
             metrics.LOSS.set(record.newest.loss)
             metrics.TD_ERROR.set(abs(record.newest.td_errors).mean())
             metrics.Q_MEAN.set(record.newest.mean_q)
             metrics.Q_MAX.set(record.newest.max_q)
             metrics.GRADIENT_NORM.set(record.newest.gradient_norm)
+
+    def publish_time(self, stopwatch: Stopwatch) -> None:
+        """Publishes where the time went."""
+        for activity, seconds in stopwatch.seconds.items():
+            metrics.ACTIVITY_SECONDS.labels(activity).inc(self._growth(activity, seconds))
 
     def publish_wire(self, client: ParameterClient) -> None:
         """Publishes the bytes of vectors, and what became of updates that were not acknowledged."""
@@ -63,7 +71,7 @@ class MetricsReport:
         metrics.UPDATES_AT_RISK.inc(self._growth("at_risk", client.updates_at_risk))
         metrics.UPDATES_RESENT.inc(self._growth("resent", client.updates_resent))
 
-    def _publish_episodes(self, episodes: list[Episode]) -> None:
+    def _publish_episodes(self, episodes: Sequence[Episode]) -> None:
         metrics.EPISODE_RETURN.labels("behaviour").set(sum(e.episode_return for e in episodes) / len(episodes))
         metrics.EPISODE_LENGTH.labels("behaviour").set(sum(e.length for e in episodes) / len(episodes))
         metrics.EPISODES.inc(len(episodes))

@@ -1,0 +1,27 @@
+"""Role ``learner`` (Ape-X, 1803.00933): samples, learns and pushes; has no environment."""
+
+from adql.agent.loop import WAIT_SECONDS
+from adql.agent.sources import ParameterSource
+from adql.agent.study import Study
+
+NO_STEPS = 0
+"""Environment steps of a session that never acts."""
+
+
+class LearningLoop:
+    """Learns as fast as the table gives batches; starved of them, it waits there."""
+
+    def __init__(self, study: Study, parameters: ParameterSource) -> None:
+        self._study, self._parameters = study, parameters
+
+    def turn(self) -> None:
+        """Learns from one request's batches; refused even after a wait, it tells the server that it lives."""
+        samples = self._study.draw(WAIT_SECONDS)
+        if samples is None:
+            self._parameters.progress(NO_STEPS)
+        else:
+            self._study.learn_from(samples, NO_STEPS)
+
+    def close(self) -> None:
+        """Finishes learning; there is nothing to report."""
+        self._study.close()
