@@ -30,6 +30,7 @@
     │   │   └── StoreRefusedError       it answers and refuses: nothing was written
     │   └── TransportError              the other side could not be reached (client side only)
     └── RunFailedError                exit code 1
+        ├── EnvironmentFailedError      the environment's own code raised while it was played
         ├── FencedError                 a newer epoch owns the store
         ├── StoreNotDurableError        the store would lose acknowledged updates: exit code 2
         └── StoreLostError              the volume knows a run that the store has lost: exit code 2
@@ -69,7 +70,7 @@ class ConfigError(InputError):
 
 
 class EnvironmentUnusableError(InputError):
-    """The environment does not exist, is not allowed, or has spaces that Q-learning cannot use."""
+    """It does not exist, is not allowed, has spaces that cannot be used, or gives numbers that are not finite."""
 
     kind = "environment"
 
@@ -246,6 +247,12 @@ class RunFailedError(AdqlError):
     """The run cannot go on: exit code 1."""
 
     kind = "run_failed"
+
+
+class EnvironmentFailedError(RunFailedError):
+    """The environment's own code raised while it was played; its error is the cause of this one."""
+
+    kind = "environment_failed"
 
 
 class FencedError(RunFailedError):

@@ -42,8 +42,11 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
+        from adql.errors import InputError
+        from adql_services.runtime.failure import tell
+
         self.print_usage(sys.stderr)
-        self.exit(2, f"adql: error: {message}\n")
+        self.exit(tell(InputError(message)))
 
 
 class _Version(argparse.Action):
@@ -62,13 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "" not in sys.path:
         sys.path.append("")  # last of all: a module that environment.allow names may lie in the current folder
     from adql.errors import AdqlError
+    from adql_services.runtime.failure import tell
 
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
     except AdqlError as error:
-        print(f"adql: error: {error}", file=sys.stderr)  # noqa: T201  the one line that a person reads
-        return error.exit_code
+        return tell(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

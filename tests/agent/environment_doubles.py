@@ -42,6 +42,27 @@ class FromFive(gymnasium.Env):
         return int(action), 0.0, False, False, {}
 
 
+class Ill(Counting):
+    """Gives ``reward`` and ``observation``, or raises, from step ``at`` on; step 0 is the reset."""
+
+    def __init__(self, at: int = 2, reward: float = 0.0, observation: float = 0.0, raises: bool = False) -> None:
+        super().__init__(length=10)
+        self._at, self._reward, self._observation, self._raises = at, reward, observation, raises
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        return self._seen(observation), info
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return self._seen(observation), self._reward if self._step >= self._at else reward, *rest
+
+    def _seen(self, observation):
+        if self._raises and self._step >= self._at:
+            raise RuntimeError("no\nscreen")
+        return np.float32([self._observation]) if self._step >= self._at else observation
+
+
 class Raising(gymnasium.Env):
     """Raises what no one expects."""
 
@@ -63,6 +84,7 @@ class Shaped(Counting):
 
 gymnasium.register("Counting-v0", Counting, reward_threshold=2.5)
 gymnasium.register("FromFive-v0", FromFive)
+gymnasium.register("Ill-v0", Ill)
 gymnasium.register("Raising-v0", Raising)
 gymnasium.register("Spaceless-v0", Spaceless)
 gymnasium.register("Shaped-v0", Shaped)

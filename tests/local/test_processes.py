@@ -56,7 +56,7 @@ def test_dead_child_comes_back_after_a_pause(supervisor, tmp_path, clock, said):
 
 
 def test_crash_loop_ends_the_run_with_the_last_words(supervisor, tmp_path, clock):
-    supervisor.start(child(tmp_path, "import sys; sys.exit('error: no such thing')"))
+    supervisor.start(child(tmp_path, "import sys; sys.exit('adql: error: no such thing')"))
     with pytest.raises(RunFailedError, match=r"4 times in a row .* exit code 1: no such thing; see"):
         for _ in range(4):
             ended(supervisor)
@@ -66,7 +66,7 @@ def test_crash_loop_ends_the_run_with_the_last_words(supervisor, tmp_path, clock
 
 
 def test_child_that_refuses_its_input_ends_the_run_at_once(supervisor, tmp_path):
-    supervisor.start(child(tmp_path, "import sys; print('error: wrong key'); sys.exit(2)"))
+    supervisor.start(child(tmp_path, "import sys; print('adql: error: wrong key'); sys.exit(2)"))
     ended(supervisor)
     with pytest.raises(InputError, match="learner-0: wrong key"):
         supervisor.check()

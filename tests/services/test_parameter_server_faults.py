@@ -140,7 +140,7 @@ def test_restarted_server_refuses_an_emptied_store_and_names_the_way_out(store, 
         server.start(ready=False)
         assert server.process.wait(20) == 2
         assert admin.keys() == []
-    assert "error: the store does not know run 'adql'" in server.log()
+    assert "adql: error: the store does not know run 'adql'" in server.log()
     assert "adql restore" in server.log()
 
 
@@ -160,7 +160,7 @@ def test_store_that_would_lose_updates_is_refused(tmp_path):
     with running_store(tmp_path / "store", appendfsync="everysec") as store:
         server = ServerProcess(tmp_path / "server", tiny_specification(), store.url).start(ready=False)
         assert server.process.wait(20) == 2
-    assert "error: weight store has appendfsync='everysec', needed is always" in server.log()
+    assert "adql: error: weight store has appendfsync='everysec', needed is always" in server.log()
 
 
 def test_server_waits_for_a_store_that_starts_later(tmp_path):

@@ -134,14 +134,15 @@ def test_a_failure_in_the_background_is_one_line_and_exit_1(service):
     with service.connection() as connection:
         connection.request("GET", "/v1/fence")
     assert service.ended(5) == 1
-    assert service.process.stderr.read().splitlines()[-1] == "error: a newer epoch owns the store"
+    assert service.process.stderr.read().splitlines()[-1] == "adql: error: a newer epoch owns the store"
 
 
 def test_a_start_that_a_person_has_to_mend_is_one_line_and_exit_2(tmp_path):
     service = launch(tmp_path, start="refuse")
     _, errors = service.process.communicate(timeout=15)
     assert service.process.returncode == 2
-    assert errors.splitlines()[-1] == "error: the volume knows this run; run adql restore" and "Traceback" not in errors
+    assert errors.splitlines()[-1] == "adql: error: the volume knows this run; run adql restore"
+    assert "Traceback" not in errors
 
 
 def test_while_starting_the_service_lives_is_not_ready_and_can_be_stopped(tmp_path):

@@ -36,7 +36,7 @@ def check_refused(done, *parts: str) -> None:
     """One line, exit code 2."""
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr and "error: " in lines[-1]
+    assert "Traceback" not in done.stderr and lines[-1].startswith("adql: error: ")
     for part in parts:
         assert part in lines[-1]
 

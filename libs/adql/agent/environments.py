@@ -15,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TransformAction, TransformObservation
 
+from adql.agent.environment_faults import check_answer, failure, one_line
 from adql.config import EnvironmentSettings, SignatureSettings
 from adql.errors import EnvironmentUnusableError
 from adql.types import Array
@@ -46,21 +47,40 @@ class VectorEnvironment:
         self._vector = SyncVectorEnv(
             [lambda: make_environment(settings) for _ in seeds], autoreset_mode=AutoresetMode.NEXT_STEP
         )
+        self._name = settings.id
         self._seeds: list[int | None] = list(seeds)
         self._ended = np.zeros(len(seeds), dtype=np.bool_)
+        self._steps = 0
 
     def __len__(self) -> int:
         return len(self._seeds)
 
     def reset(self) -> Array:
-        """Starts every copy from its seed; returns (C, *observation_shape)."""
-        observation, _ = self._vector.reset(seed=self._seeds)
-        self._ended = np.zeros(len(self), dtype=np.bool_)
+        """Starts every copy from its seed; returns (C, *observation_shape).
+
+        Raises:
+            EnvironmentFailedError, EnvironmentUnusableError: it raised, or gave a number that is not finite.
+        """
+        try:
+            observation, _ = self._vector.reset(seed=self._seeds)
+        except Exception as error:  # foreign code may raise anything
+            raise failure(self._name, 0, error) from error
+        check_answer(self._name, 0, observation)
+        self._ended, self._steps = np.zeros(len(self), dtype=np.bool_), 0
         return np.asarray(observation)
 
     def step(self, actions: Array) -> VectorStep:
-        """Steps every copy with its action (C,), counted from 0."""
-        observation, reward, terminated, truncated, info = self._vector.step(actions)
+        """Steps every copy with its action (C,), counted from 0.
+
+        Raises:
+            EnvironmentFailedError, EnvironmentUnusableError: one raised, or gave a number that is not finite.
+        """
+        self._steps += 1
+        try:
+            observation, reward, terminated, truncated, info = self._vector.step(actions)
+        except Exception as error:  # foreign code may raise anything
+            raise failure(self._name, self._steps, error) from error
+        check_answer(self._name, self._steps, observation, reward)
         valid, self._ended = ~self._ended, terminated | truncated
         return VectorStep(observation, reward, terminated, truncated, valid, _successes(info, len(self)))
 
@@ -85,7 +105,7 @@ def make_environment(settings: EnvironmentSettings) -> Environment:
     except gymnasium.error.UnregisteredEnv:
         raise EnvironmentUnusableError(_unknown(settings.id)) from None
     except Exception as error:  # foreign code may raise anything
-        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {_one_line(error)}") from None
+        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
 
 
 def registered_name(settings: EnvironmentSettings) -> str:
@@ -104,7 +124,7 @@ def registered_name(settings: EnvironmentSettings) -> str:
         importlib.import_module(module)
     except Exception as error:  # foreign code may raise anything
         raise EnvironmentUnusableError(
-            f"environment.id={settings.id!r}: cannot import {module!r} ({_one_line(error)}); install the package that "
+            f"environment.id={settings.id!r}: cannot import {module!r} ({one_line(error)}); install the package that "
             "has it, or mend it"
         ) from None
     return name
@@ -151,10 +171,6 @@ def signature_of(environment: Environment, name: str) -> SignatureSettings:
         f"environment.id={name!r} has observations {observations}; needed is Box or Discrete: "
         "add gymnasium.wrappers.FlattenObservation or the like"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _unknown(name: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adql.agent.actor import QFunction
+from adql.agent.environment_faults import check_answer, failure
 from adql.agent.environments import Environment, make_environment
 from adql.config import EnvironmentSettings
 from adql.types import Array
@@ -35,10 +36,13 @@ def play_episodes(
     """Plays ``episodes`` greedy episodes with seeds ``seed``, ``seed + 1``, … under the parameters ``vector``.
 
     ``after_step`` is called once all copies were stepped, so that a service can say that it lives.
+
+    Raises:
+        EnvironmentFailedError, EnvironmentUnusableError: one raised, or gave a number that is not finite.
     """
     environments = [make_environment(settings) for _ in range(episodes)]
     try:
-        plays = [_Play(environment, seed + i) for i, environment in enumerate(environments)]
+        plays = [_Play(settings.id, environment, seed + i) for i, environment in enumerate(environments)]
         while active := [play for play in plays if not play.over]:
             observations = np.stack([play.observation for play in active])
             actions = network.q_values(vector, observations).argmax(axis=1)
@@ -69,15 +73,25 @@ def interquartile_mean(values: Sequence[float]) -> float:
 class _Play:
     """One episode under way."""
 
-    def __init__(self, environment: Environment, seed: int) -> None:
-        self._environment = environment
+    def __init__(self, name: str, environment: Environment, seed: int) -> None:
+        self._name, self._environment = name, environment
         self.total, self.length, self.over = 0.0, 0, False
         self.success: bool | None = None
-        self.observation: Array = np.asarray(environment.reset(seed=seed)[0])
+        try:
+            observation, _ = environment.reset(seed=seed)
+        except Exception as error:  # foreign code may raise anything
+            raise failure(name, 0, error) from error
+        self.observation: Array = np.asarray(observation)
+        check_answer(name, 0, self.observation)
 
     def step(self, action: int) -> None:
-        observation, reward, terminated, truncated, info = self._environment.step(action)
+        self.length += 1
+        try:
+            observation, reward, terminated, truncated, info = self._environment.step(action)
+        except Exception as error:
+            raise failure(self._name, self.length, error) from error
         self.observation = np.asarray(observation)
-        self.total, self.length, self.over = self.total + float(reward), self.length + 1, terminated or truncated
+        check_answer(self._name, self.length, self.observation, float(reward))
+        self.total, self.over = self.total + float(reward), bool(terminated or truncated)
         if self.over and "is_success" in info:
             self.success = bool(info["is_success"])

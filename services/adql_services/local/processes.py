@@ -10,6 +10,7 @@ import psutil
 
 from adql.errors import InputError, RunFailedError
 from adql_services.local.tether import last_line, tethered
+from adql_services.runtime.failure import PREFIX
 
 STABLE_SECONDS = 30.0
 """Who lived this long has not crashed in a loop."""
@@ -75,7 +76,7 @@ class Child:
 
     def last_words(self) -> str:
         """The last line of the log, without the mark of an error."""
-        return last_line(self.log).removeprefix("adql: ").removeprefix("error: ")
+        return last_line(self.log).removeprefix(PREFIX)
 
 
 class Supervisor:

@@ -113,13 +113,14 @@ class LocalRun:
         observation = watch.look()
         self._view.close()
         going = self._supervisor.ask_to_stop(list(self._supervisor.children))
+        refused = isinstance(failure, InputError) and not observation.environment_steps
         try:
-            if isinstance(failure, InputError) and not observation.environment_steps:
-                self._directory.discard()
-            elif observation.run:
+            if observation.run and not refused:
                 self._write_results(observation, failure)
         finally:
             self._stop_servers(going)
+        if refused:
+            self._directory.discard()
 
     def _stop_learners(self, watch: Watch) -> None:
         learners = [name for name in self._supervisor.children if name.startswith("learner-")]

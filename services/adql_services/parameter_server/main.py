@@ -1,10 +1,8 @@
 """Starts the parameter server."""
 
 import asyncio
-import sys
 
 from adql.config import ParameterServerSettings, RunSpecification
-from adql.errors import InputError
 from adql.telemetry import logs
 from adql_services.parameter_server.app import build
 from adql_services.parameter_server.opening import open_run
@@ -26,11 +24,7 @@ def run(specification: RunSpecification, settings: ParameterServerSettings) -> i
     logs.configure(settings.log_format, "parameter-server")
     if settings.exit_with_parent:
         exit_with_parent()
-    try:
-        app = build("ADQL parameter server", Tokens.of(settings))
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    app = build("ADQL parameter server", Tokens.of(settings))
     health = Health()
     shutdown: Shutdown = app.state.shutdown
 

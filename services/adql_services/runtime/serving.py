@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -14,6 +13,7 @@ from fastapi import FastAPI
 
 from adql.config import ServerSettings
 from adql.errors import AdqlError
+from adql_services.runtime.failure import tell
 from adql_services.runtime.protocol import GuardedProtocol
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health, SidePort
@@ -50,8 +50,7 @@ def serve(
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_run(app, listening, health, started, stopping))
     except AdqlError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+        return tell(error)
     return 0
 
 

@@ -2,14 +2,15 @@
 
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from adql.config import ServiceSettings
-from adql.errors import AdqlError
+from adql.errors import AdqlError, EnvironmentFailedError
 from adql.telemetry import logs
+from adql.telemetry.logs import get_logger
+from adql_services.runtime.failure import tell
 from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.side_port import Health, SidePort
 from adql_services.runtime.tokens import Tokens
@@ -18,8 +19,8 @@ GRACE_SECONDS = 5
 """After a signal: this long to come back from what is under way by itself, then it is interrupted."""
 
 
-class Stopped(Exception):
-    """The service was asked to end."""
+class Stopped(BaseException):
+    """The service was asked to end; no Exception, since environments may catch those."""
 
 
 class Worker:
@@ -101,6 +102,7 @@ def run_worker(service: str, settings: ServiceSettings, side: str, body: Callabl
     except Stopped:
         return 0
     except AdqlError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the one line that a person reads
-        return error.exit_code
+        if isinstance(error, EnvironmentFailedError):  # who wrote that environment needs to see where
+            get_logger().error("the environment failed", exc_info=error.__cause__)
+        return tell(error)
     return 0

@@ -1,0 +1,13 @@
+"""How a process says why it ends: one line on stderr, in one shape, and an exit code."""
+
+import sys
+
+from adql.errors import AdqlError
+
+PREFIX = "adql: error: "
+
+
+def tell(error: AdqlError) -> int:
+    """Writes the one line that people and the launcher read; returns the exit code of a process that ends by it."""
+    sys.stderr.write(f"{PREFIX}{error}\n")
+    return error.exit_code

@@ -1,0 +1,50 @@
+"""Environments that go wrong while they are trained on: the reason in one line, no traceback, the right exit code."""
+
+import pytest
+
+from tests.system.launched import LONG, adql
+
+pytestmark = pytest.mark.system
+MODULE = """
+import gymnasium
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+
+class Ill(CartPoleEnv):
+    steps = 0
+    def __init__(self, at, fault, **kwargs):
+        super().__init__(**kwargs)
+        self.at, self.fault = at, fault
+    def step(self, action):
+        self.steps += 1
+        observation, reward, *rest = super().step(action)
+        if self.steps < self.at:
+            return observation, reward, *rest
+        return observation, float("nan") if self.fault == "nan" else 1 / 0, *rest
+
+gymnasium.register("Ill-v0", Ill)
+"""
+
+
+def train(folder, fault: str, at: int):
+    (folder / "ill.py").write_text(MODULE)
+    words = ["environment.id=ill:Ill-v0", "environment.allow=[ill]", f"environment.kwargs={{at: {at}, fault: {fault}}}"]
+    return adql("train", "--output", folder / "run", *LONG, *words, cwd=folder)
+
+
+def test_reward_that_is_not_finite_ends_the_run_at_once_as_bad_input(tmp_path):
+    done = train(tmp_path, "nan", at=1)
+    *before, reason = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert reason.startswith("adql: error: learner-")
+    assert "environment.id='ill:Ill-v0' gave reward nan at step 1" in reason
+    assert not any("starting it again" in line for line in before)
+    assert not (tmp_path / "run").exists()
+
+
+def test_step_that_raises_ends_the_run_with_the_environments_own_words(tmp_path):
+    done = train(tmp_path, "division", at=60)
+    reason = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "environment.id='ill:Ill-v0' raised ZeroDivisionError: division by zero at step 60" in reason
+    logs = "".join(log.read_text() for log in (tmp_path / "run" / "logs").glob("learner-*.log"))
+    assert 'ill.py", line' in logs
