@@ -50,7 +50,7 @@ class AdqlError(Exception):
     exit_code: ClassVar[int] = 1
     """Of a process that ends by it: 1, the run failed; 2, somebody has to change what was asked for."""
 
-    def __init__(self, message: str, **details: int | float | str | None) -> None:
+    def __init__(self, message: str, /, **details: int | float | str | None) -> None:
         super().__init__(message)
         self.details = details
 

@@ -57,6 +57,35 @@ def test_retry_after_ms_is_read_within_bounds(header, expected):
     assert error.details.get("retry_after_ms") == expected
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "expected"),
+    [
+        (b"<html>", {"retry-after": "3"}, 3_000),
+        (b"<html>", {"retry-after": "86400"}, 60_000),
+        (b"<html>", {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        (b'{"retry_after_ms": 700}', {"retry-after": "1"}, 700),
+        (b'{"retry_after_ms": 700}', {"retry-after": "1", "retry-after-ms": "650"}, 650),
+        (b'{"retry_after_ms": 86400000}', {}, 60_000),
+        (b'{"retry_after_ms": -1}', {}, 0),
+        (b'{"retry_after_ms": "soon"}', {"retry-after": "2"}, 2_000),
+    ],
+)
+def test_patience_is_read_from_adqls_words_before_a_proxys_and_within_bounds(body, headers, expected):
+    assert error_from(503, body, headers).details.get("retry_after_ms") == expected
+
+
+@pytest.mark.parametrize("member", ["message", "self", "status", "title", "detail", "type", "args", "details", "kind"])
+def test_no_member_of_a_foreign_document_clashes_with_the_error(member):
+    error = error_from(503, json.dumps({member: "no upstream", "code": 7}).encode(), {})
+    assert type(error) is errors.UnavailableError and error.details["code"] == 7
+
+
+def test_details_do_not_hide_the_standard_members():
+    status, document = problem(errors.ConflictError("why", status=1, title="t", type="u", detail="d", message="m"))
+    assert (status, document["status"], document["title"]) == (409, 409, "Conflict")
+    assert (document["type"], document["detail"], document["message"]) == ("urn:adql:conflict", "why", "m")
+
+
 def test_refusals_from_below_have_the_same_form():
     assert problem_for_status(404, "no such resource")["type"] == "urn:adql:not_found"
     assert problem_for_status(405, "no")["type"] == "urn:adql:method_not_allowed"

@@ -31,18 +31,20 @@ DEFAULT_RETRY_AFTER_MS = 250
 MAX_RETRY_AFTER_MS = 60_000
 _MAX_DETAIL_LENGTH = 2_000
 _STANDARD_MEMBERS = ("type", "title", "status", "detail")
+_PATIENCE = "retry_after_ms"
 
 Problem = dict[str, int | float | str | None]
 
 
 def problem(error: AdqlError) -> tuple[int, Problem]:
     """Returns the HTTP status and the JSON object that tell a client about ``error``."""
+    own = {name: value for name, value in error.details.items() if name not in _STANDARD_MEMBERS}
     return error.status, {
         "type": PREFIX + error.kind,
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": str(error),
-        **error.details,
+        **own,
     }
 
 
@@ -59,20 +61,20 @@ def problem_headers(error: AdqlError) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if error.status not in (429, 503):
         return {}
-    milliseconds = _milliseconds(error.details.get("retry_after_ms")) or DEFAULT_RETRY_AFTER_MS
+    milliseconds = _milliseconds(error.details.get(_PATIENCE)) or DEFAULT_RETRY_AFTER_MS
     return {"Retry-After": str(math.ceil(milliseconds / 1_000)), "Retry-After-Ms": str(milliseconds)}
 
 
 def error_from(status: int, body: Buffer, headers: Mapping[str, str]) -> AdqlError:
     """Returns the error that an answer of ``status`` >= 400 tells of; of an unknown kind, the nearest by status.
 
-    ``headers`` are lower-case. ``details`` keeps the problem's own members, ``retry_after_ms`` also from the header.
+    ``headers`` are lower-case. ``details`` keeps the problem's own members, ``retry_after_ms`` also from the headers.
     """
     members = _members(body)
     kind = str(members.get("type", "")).removeprefix(PREFIX)
-    details = {name: value for name, value in members.items() if name not in _STANDARD_MEMBERS}
-    if (milliseconds := _milliseconds(headers.get("retry-after-ms"))) is not None:
-        details["retry_after_ms"] = milliseconds
+    details = {name: value for name, value in members.items() if name not in (*_STANDARD_MEMBERS, _PATIENCE)}
+    if (milliseconds := _asked_milliseconds(members, headers)) is not None:
+        details[_PATIENCE] = milliseconds
     message = str(members.get("detail") or f"the other side answered {status} without a problem document")
     return _class_of(kind, status)(message[:_MAX_DETAIL_LENGTH], **details)
 
@@ -88,9 +90,16 @@ def _members(body: Buffer) -> Problem:
     return {name: value for name, value in tree.items() if value is None or isinstance(value, int | float | str)}
 
 
-def _milliseconds(value: object) -> int | None:
+def _asked_milliseconds(members: Problem, headers: Mapping[str, str]) -> int | None:
+    """Returns the wait that the answer asks for: ADQL's own milliseconds before the seconds that any proxy may send."""
+    own = (_milliseconds(value) for value in (headers.get("retry-after-ms"), members.get(_PATIENCE)))
+    standard = _milliseconds(headers.get("retry-after"), unit=1_000)
+    return next((milliseconds for milliseconds in own if milliseconds is not None), standard)
+
+
+def _milliseconds(value: object, unit: int = 1) -> int | None:
     try:
-        return min(max(0, int(float(str(value)))), MAX_RETRY_AFTER_MS)
+        return min(max(0, int(float(str(value)) * unit)), MAX_RETRY_AFTER_MS)
     except (ValueError, OverflowError):
         return None
 
