@@ -166,6 +166,7 @@ def _add_specification(parser: argparse.ArgumentParser) -> None:
 def _add_short_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", metavar="ID", help="environment.id")
     parser.add_argument("--learners", metavar="N", help="training.learners")
+    parser.add_argument("--actors", metavar="N", help="training.actors: they only act, and the learners only learn")
     parser.add_argument("--seed", metavar="S", help="run.seed")
     parser.add_argument("--steps", metavar="M", help="training.environment_steps: the budget")
 
@@ -180,6 +181,7 @@ def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
     keys = {
         "environment.id": getattr(options, "env", None),
         "training.learners": getattr(options, "learners", None),
+        "training.actors": getattr(options, "actors", None),
         "run.seed": getattr(options, "seed", None),
         "training.environment_steps": getattr(options, "steps", None),
     }

@@ -28,6 +28,7 @@ def observation(status: str = "running", environment_steps: int = 8_000) -> Obse
         },
         "updates": {"applied": 250},
         "updates_by_slot": {"0": 150, "1": 100},
+        "environment_steps_by_slot": {"0": 5_000, "1": 3_000},
         "sessions": [{"slot": 0, "role": "both", "environment_steps": 5_000, "last_sequence": 149, "applied": 150}],
         "staleness": {"mean": 1.0, "p50": 1, "p99": 3, "max": 4},
         "staleness_counts": {"0": 50, "1": 150, "4": 50},
@@ -35,3 +36,14 @@ def observation(status: str = "running", environment_steps: int = 8_000) -> Obse
     }  # fmt: skip
     evaluations = (result(40.0), result(120.0, 2_000))
     return Observation(run, {"size": 7_900, "ratio": 15.8}, evaluations, 88.5)
+
+
+def apart(status: str = "running", environment_steps: int = 8_000) -> Observation:
+    """The same run of one learner that only learns and two actors, one of which has left."""
+    seen = observation(status, environment_steps)
+    seen.run["updates_by_slot"] = {"0": 250}
+    seen.run["sessions"] = [
+        {"slot": 0, "role": "learner", "environment_steps": 0, "last_sequence": 249, "applied": 250},
+        {"slot": 0, "role": "actor", "environment_steps": 5_000, "last_sequence": -1, "applied": 0},
+    ]
+    return seen

@@ -7,7 +7,7 @@ from adql_services.local.episodes import Episode
 from adql_services.local.history import Evaluated, Moment
 from adql_services.local.report import render, wall_seconds_at
 from adql_services.local.summary import Outcome, make_summary
-from tests.local.runs import observation, result, specification
+from tests.local.runs import apart, observation, result, specification
 
 MOMENTS = [
     Moment(100.0 + t, float(t), 2.0 * t, 1_000 * t, 250 * t, 2, 1.0, 1_000 * t, 15.9) for t in range(9)
@@ -31,8 +31,15 @@ def test_report_shows_every_figure():
     titles = re.findall(r"<figcaption>([^<]+)", page())
     assert titles == [
         "Greedy return by learner steps", "Greedy return by wall time", "Training return", "Episode length",
-        "Speed", "Staleness", "Applied updates", "Where the learners&#x27; time went",
+        "Speed", "Staleness", "Applied updates", "Environment steps", "Where the time went",
     ]  # fmt: skip
+
+
+def test_report_names_actors_where_they_act():
+    spec = specification(training={"actors": 2, "learners": 1})
+    text = render(spec, make_summary(spec, apart(), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
+    assert "1 learners, 2 actors, rule" in text and "of each actor" in text
+    assert all(name in text for name in (">learner 0<", ">actor 0<", ">actor 1<")) and ">learner 1<" not in text
 
 
 def test_report_of_a_run_that_had_hardly_begun_is_a_page_too():

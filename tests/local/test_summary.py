@@ -1,13 +1,19 @@
 import json
 
 from adql_services.local.summary import Outcome, greedy_returns, make_summary, read_summary, write_summary
-from tests.local.runs import observation, result, specification
+from tests.local.runs import apart, observation, result, specification
 
 OUTCOME = Outcome("stopped", 12.3456, 20.0, 1, {"learner-0": {"push": 1.0, "gradient": 2.0}})
 
 
 def test_updates_of_learners_that_left_are_in_the_summary():
     assert make_summary(specification(), observation(), OUTCOME, {})["updates_by_learner"] == {"0": 150, "1": 100}
+
+
+def test_summary_tells_the_environment_steps_of_each_that_acts():
+    summary = make_summary(specification(training={"actors": 2}), apart(), OUTCOME, {})
+    assert summary["environment_steps_by_actor"] == {"0": 5_000, "1": 3_000}
+    assert summary["updates_by_learner"] == {"0": 250}
 
 
 def test_summary_adds_what_earlier_commands_counted():

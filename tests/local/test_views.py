@@ -6,15 +6,15 @@ from adql_services.local.live import LiveView
 from adql_services.local.progress import ProgressLog
 from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
-from tests.local.runs import observation, specification
+from tests.local.runs import apart, observation, specification
 
 
-def drawn(width: int = 110, **options) -> str:
+def drawn(width: int = 110, seen: Observation | None = None, **sections) -> str:
     console = Console(file=io.StringIO(), width=width)
-    view = LiveView(specification(), "runs/x", console=console, clock=lambda: 0.0)
+    view = LiveView(specification(**sections), "runs/x", console=console, clock=lambda: 0.0)
     view.close()
     console.file = io.StringIO()
-    console.print(view.picture(observation(**options), {"learner-1": "restarting", "learner-0": "running"}))
+    console.print(view.picture(seen or observation(), {"learner-1": "restarting", "learner-0": "running"}))
     return console.file.getvalue()
 
 
@@ -23,6 +23,26 @@ def test_live_view_shows_progress_returns_speed_staleness_replay_and_learners():
     for part in ("8,000 of 200,000", "120.0 of 475", "88.5", "1.00, max 4", "7,900", "15.8", "working", "gone", "█"):
         assert part in text
     assert "learner-1 is restarting" in text
+
+
+def test_live_view_shows_learners_and_actors_apart():
+    lines = [line.strip("│ ").split() for line in drawn(seen=apart(), training={"actors": 2}).splitlines()]
+    rows = [line for line in lines if line[:1] in (["learner"], ["actor"])]
+    assert rows == [
+        ["learner", "0", "250", "100%", "working"],
+        ["actor", "0", "5,000", "working"],
+        ["actor", "1", "3,000", "gone"],
+    ]
+
+
+def test_log_counts_actors_where_there_are_some():
+    stream, now = io.StringIO(), [0.0]
+    log = ProgressLog(specification(), stream, lambda: now[0], evaluations=2)
+    for now[0], seen in ((3.0, observation()), (6.0, apart())):
+        log.show(seen, {})
+    assert [line.split(" learners, ")[1].split(",")[0] for line in stream.getvalue().splitlines()] == [
+        "version 250", "1 actors",
+    ]  # fmt: skip
 
 
 def test_live_view_fits_a_narrow_terminal():

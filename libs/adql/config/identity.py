@@ -15,7 +15,7 @@ IDENTITY: dict[str, set[str] | bool] = {
     "replay": {"sampler", "min_size", "samples_per_insert", "priority_exponent", "importance_exponent"},
     "update": True,
 }
-"""Not in it: budget, goal, evaluation, durability, number of learners, sizes of the table and of requests."""
+"""Not in it: budget, goal, evaluation, durability, learners and actors, sizes of the table and of requests."""
 
 
 def config_hash(specification: RunSpecification) -> str:

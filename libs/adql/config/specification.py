@@ -88,7 +88,7 @@ class EnvironmentSettings(Section):
     allow: tuple[str, ...] = ()
     """Foreign modules that the id may import."""
     copies: PositiveInt = 8
-    """Environment copies that one learner steps together."""
+    """Environment copies that one learner or actor steps together."""
     max_episode_steps: PositiveInt | None = None
     """Truncates episodes; null keeps the environment's own limit, or 1,000 where it has none."""
     signature: SignatureSettings | None = None
@@ -260,6 +260,8 @@ class TrainingSettings(Section):
 
     learners: Annotated[int, Field(ge=1, le=1_000)] = 2
     """Learners that the local launcher starts."""
+    actors: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """Processes beside them that only act; the learners then only learn (Ape-X). 0: every learner does both."""
     environment_steps: PositiveInt = 200_000
     """The budget."""
     goal: float | None = None

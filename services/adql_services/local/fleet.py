@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from adql.config import (
     EvaluatorSettings,
@@ -17,6 +18,8 @@ from adql_services.local.processes import Child
 from adql_services.local.run_directory import RunDirectory
 
 PARAMETER_SERVER, REPLAY, EVALUATOR = "parameter-server", "replay", "evaluator"
+WORKERS = ("learner-", "actor-")
+"""How the names of those begin that act or learn."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -36,13 +39,22 @@ class Fleet:
 
     def children(self) -> list[Child]:
         """Returns all of them, in the order of starting: those that are asked first."""
-        learners = [self.learner(number) for number in range(self._specification.training.learners)]
-        return [self._parameter_server(), self._replay(), *learners, self._evaluator()]
+        training = self._specification.training
+        learners = [self.learner(number) for number in range(training.learners)]
+        actors = [self.actor(number) for number in range(training.actors)]
+        return [self._parameter_server(), self._replay(), *learners, *actors, self._evaluator()]
 
     def learner(self, number: int) -> Child:
-        """Returns learner ``number`` (0, 1, …)."""
-        name = f"learner-{number}"
+        """Returns learner ``number`` (0, 1, …), which only learns where there are actors."""
+        return self._worker(f"learner-{number}", "learner" if self._specification.training.actors else "both")
+
+    def actor(self, number: int) -> Child:
+        """Returns actor ``number`` (0, 1, …)."""
+        return self._worker(f"actor-{number}", "actor")
+
+    def _worker(self, name: str, role: Literal["both", "learner", "actor"]) -> Child:
         settings = LearnerSettings(
+            role=role,
             token_file=self._rendezvous.token_file,
             side=self._rendezvous.socket(f"{name}-side"),
             parameter_server_url=self._rendezvous.socket(PARAMETER_SERVER),

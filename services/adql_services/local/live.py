@@ -38,7 +38,7 @@ class LiveView:
         self._clock, self._start = clock, clock()
         self._rates = Rates(clock)
         self._evaluations = evaluations
-        self._slots: dict[int, tuple[int, int]] = {}
+        self._slots: dict[tuple[bool, int], tuple[int, int]] = {}
         self._console = console or Console(stderr=True)
         self._live = Live(
             self.picture(Observation(), {}),
@@ -77,7 +77,7 @@ class LiveView:
                 Text(),
                 self._curve(observation),
                 Text(),
-                self._learners(observation, processes),
+                self._workers(observation, processes),
             ),
             title=Text.assemble("ADQL ", (self._specification.environment.id, "bold"), "  ", status),
             subtitle=Text(f"{self._title}  {seconds // 60}:{seconds % 60:02}", style="dim"),
@@ -133,24 +133,35 @@ class LiveView:
         drawn = (Text.assemble((label, "dim"), (line, "cyan")) for label, line in zip(labels, lines, strict=True))
         return Group(Text("greedy return by evaluation", style="dim"), *drawn)
 
-    def _learners(self, observation: Observation, processes: dict[str, str]) -> Table:
+    def _workers(self, observation: Observation, processes: dict[str, str]) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
-        for name in ("learner", "updates", "share", "environment steps"):
-            table.add_column(name, justify="left" if name == "learner" else "right")
+        for name in ("slot", "updates", "share", "environment steps"):
+            table.add_column(name, justify="left" if name == "slot" else "right")
         table.add_column("state", width=20)
-        applied = observation.run.get("updates_by_slot", {})
-        total = max(1, sum(applied.values()))
-        live = {str(session["slot"]): session for session in observation.sessions}
-        for slot in sorted({*applied, *live}, key=int):
-            updates = applied.get(slot, 0)
-            steps = f"{live[slot]['environment_steps']:,}" if slot in live else ""
-            table.add_row(
-                slot, f"{updates:,}", f"{updates / total:.0%}", steps, self._state(live.get(slot), observation.status)
-            )
+        self._add_learners(table, observation)
+        if self._specification.training.actors:
+            self._add_actors(table, observation)
         for name, state in processes.items():
             if state != "running":
                 table.add_row(Text(f"{name} is {state}", style="yellow"))
         return table
+
+    def _add_learners(self, table: Table, observation: Observation) -> None:
+        applied = observation.run.get("updates_by_slot", {})
+        total = max(1, sum(applied.values()))
+        live = {str(session["slot"]): session for session in observation.sessions if session["role"] != "actor"}
+        for slot in sorted({*applied, *live}, key=int):
+            updates, session = applied.get(slot, 0), live.get(slot)
+            steps = f"{session['environment_steps']:,}" if session and session["role"] == "both" else ""
+            state = self._state(session, observation.status)
+            table.add_row(f"learner {slot}", f"{updates:,}", f"{updates / total:.0%}", steps, state)
+
+    def _add_actors(self, table: Table, observation: Observation) -> None:
+        acted = observation.run.get("environment_steps_by_slot", {})
+        live = {str(session["slot"]): session for session in observation.sessions if session["role"] == "actor"}
+        for slot in sorted({*acted, *live}, key=int):
+            state = self._state(live.get(slot), observation.status)
+            table.add_row(f"actor {slot}", "", "", f"{acted.get(slot, 0):,}", state)
 
     def _state(self, session: dict[str, Any] | None, status: str) -> Text:
         """Returns working while its counters grow, waiting while they stand."""
@@ -159,8 +170,9 @@ class LiveView:
         if status in ("reached", "budget"):
             return Text("idle", style="dim")
         counters = session["environment_steps"], session["last_sequence"]
-        grows = self._slots.get(session["slot"]) != counters
-        self._slots[session["slot"]] = counters
+        who = session["role"] == "actor", session["slot"]
+        grows = self._slots.get(who) != counters
+        self._slots[who] = counters
         return Text("working", style="green") if grows else Text("waiting", style="yellow")
 
 

@@ -47,7 +47,9 @@ class ProgressLog:
             f"{observation.status}: {observation.environment_steps} of {budget} environment steps "
             f"({environment_rate:.0f}/s), {observation.learner_steps} learner steps ({learner_rate:.0f}/s), "
             + (f"training return {training:.1f}, " if training is not None else "")
-            + f"{observation.learners} learners, version {observation.state.get('version', 0)}, "
+            + f"{observation.learners} learners, "
+            + (f"{observation.actors} actors, " if observation.actors else "")
+            + f"version {observation.state.get('version', 0)}, "
             f"staleness mean {staleness['mean']:.2f} max {staleness['max']}, "
             f"replay {observation.table.get('size', 0)}"
         )

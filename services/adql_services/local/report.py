@@ -41,8 +41,17 @@ def render(
 ) -> str:
     """Returns the whole page."""
     title = f"ADQL · {specification.environment.id}"
-    learning = [*_greedy_figures(specification, evaluations, moments), *_training_figures(episodes)]
-    running = [_speed(moments), _staleness(summary), _updates(summary), _activities(summary)]
+    learning = [
+        *_greedy_figures(specification, evaluations, moments),
+        *_training_figures(episodes, _who_acts(specification)),
+    ]
+    running = [
+        _speed(moments),
+        _staleness(summary),
+        _updates(summary),
+        _environment_steps(summary, _who_acts(specification)),
+        _activities(summary),
+    ]
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>'
@@ -58,9 +67,10 @@ def _header(specification: RunSpecification, summary: Tree) -> str:
     status = str(summary["status"])
     words = {"reached": "goal reached", "budget": "budget spent"}.get(status, status)
     reason = f" · {summary['reason']}" if summary.get("reason") else ""
+    actors = specification.training.actors
     lead = (
-        f"{specification.training.learners} learners, rule {specification.update.rule}, "
-        f"seed {specification.run.seed}{reason}"
+        f"{specification.training.learners} learners, {f'{actors} actors, ' if actors else ''}"
+        f"rule {specification.update.rule}, seed {specification.run.seed}{reason}"
     )
     return (
         f'<header><h1>{escape(specification.environment.id)}</h1><span class="status {escape(status)}">{escape(words)}'
@@ -139,22 +149,26 @@ def wall_seconds_at(moments: Sequence[Moment], learner_steps: int) -> float:
     return a.wall_seconds + share * (b.wall_seconds - a.wall_seconds)
 
 
-def _training_figures(episodes: Sequence[Episode]) -> list[str]:
-    hint = f"while exploring; mean of the last {EPISODES_SMOOTHED} episodes of each learner"
-    returns = _by_learner(episodes, [episode.total for episode in episodes])
-    lengths = _by_learner(episodes, [float(episode.length) for episode in episodes])
+def _who_acts(specification: RunSpecification) -> str:
+    return "actor" if specification.training.actors else "learner"
+
+
+def _training_figures(episodes: Sequence[Episode], who: str) -> list[str]:
+    hint = f"while exploring; mean of the last {EPISODES_SMOOTHED} episodes of each {who}"
+    returns = _by_slot(episodes, [episode.total for episode in episodes], who)
+    lengths = _by_slot(episodes, [float(episode.length) for episode in episodes], who)
     return [
         _figure("Training return", hint, _training(returns, "return")),
         _figure("Episode length", hint, _training(lengths, "steps")),
     ]
 
 
-def _by_learner(episodes: Sequence[Episode], values: Sequence[float]) -> list[Line]:
+def _by_slot(episodes: Sequence[Episode], values: Sequence[float], who: str) -> list[Line]:
     slots: dict[int, list[Point]] = {}
     for episode, value in zip(episodes, values, strict=True):
         slots.setdefault(episode.slot, []).append((float(episode.environment_steps), value))
     return [
-        Line(f"learner {slot}", thinned(smoothed(points, EPISODES_SMOOTHED))) for slot, points in sorted(slots.items())
+        Line(f"{who} {slot}", thinned(smoothed(points, EPISODES_SMOOTHED))) for slot, points in sorted(slots.items())
     ]
 
 
@@ -170,7 +184,7 @@ def _speed(moments: Sequence[Moment]) -> str:
     chart = line_chart(
         [Line("environment steps", environment), Line("learner steps", learner)], x_label="seconds", y_label="steps/s"
     )
-    return _figure("Speed", "of all learners together", chart)
+    return _figure("Speed", "of all processes together", chart)
 
 
 def _rates(moments: Sequence[Moment], counts: Sequence[int]) -> list[Point]:
@@ -196,10 +210,16 @@ def _updates(summary: Tree) -> str:
     return _figure("Applied updates", "by learner", chart)
 
 
+def _environment_steps(summary: Tree, who: str) -> str:
+    steps = [(f"{who} {slot}", float(count)) for slot, count in summary["environment_steps_by_actor"].items()]
+    chart = bar_chart(steps[:MAX_STALENESS_BARS], x_label="", y_label="environment steps") if steps else None
+    return _figure("Environment steps", f"by {who}", chart)
+
+
 def _activities(summary: Tree) -> str:
     activities = summary.get("activity_seconds", {})
-    hint = "share of each learner process, where it could be asked"
-    return _figure("Where the learners' time went", hint, share_chart(activities) if activities else None)
+    hint = "share of each process that acts or learns, where it could be asked"
+    return _figure("Where the time went", hint, share_chart(activities) if activities else None)
 
 
 def _packages(summary: Tree) -> str:

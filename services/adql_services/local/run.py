@@ -11,7 +11,7 @@ from adql.config import RunSpecification
 from adql.errors import AdqlError, InputError
 from adql.parameters.size import state_bytes
 from adql_services.local.addresses import Rendezvous
-from adql_services.local.fleet import EVALUATOR, Fleet
+from adql_services.local.fleet import EVALUATOR, WORKERS, Fleet
 from adql_services.local.history import History, read_evaluations
 from adql_services.local.keeper import StoreKeeper, named_store
 from adql_services.local.meter import Meter, cpu_seconds
@@ -108,8 +108,8 @@ class LocalRun:
         return observation
 
     def _end(self, watch: Watch, failure: AdqlError | None) -> None:
-        """Learners first, so that their last pushes are counted; the servers end while summary and report are made."""
-        self._stop_learners(watch)
+        """Learners and actors first, so that all is counted; the servers end while summary and report are made."""
+        self._stop_workers(watch)
         observation = watch.look()
         self._view.close()
         going = self._supervisor.ask_to_stop(list(self._supervisor.children))
@@ -122,10 +122,10 @@ class LocalRun:
         if refused:
             self._directory.discard()
 
-    def _stop_learners(self, watch: Watch) -> None:
-        learners = [name for name in self._supervisor.children if name.startswith("learner-")]
-        self._activities = {name: found for name in learners if (found := watch.activity_seconds(name))}
-        self._supervisor.stop([*learners, EVALUATOR], GRACE_SECONDS)
+    def _stop_workers(self, watch: Watch) -> None:
+        workers = [name for name in self._supervisor.children if name.startswith(WORKERS)]
+        self._activities = {name: found for name in workers if (found := watch.activity_seconds(name))}
+        self._supervisor.stop([*workers, EVALUATOR], GRACE_SECONDS)
 
     def _stop_servers(self, going: Sequence[Child]) -> None:
         wait_for(going, GRACE_SECONDS)

@@ -26,7 +26,7 @@ class Outcome:
     cpu_seconds: float
     process_restarts: int
     activities: Activities
-    """Seconds by learner process and activity, of this command."""
+    """Seconds by process that acts or learns and by activity, of this command."""
     reason: str | None = None
     """Why it failed."""
 
@@ -52,6 +52,7 @@ def make_summary(
         "version": {"epoch": state.get("epoch"), "number": state.get("version")},
         "updates": run.get("updates"),
         "updates_by_learner": run.get("updates_by_slot", {}),
+        "environment_steps_by_actor": run.get("environment_steps_by_slot", {}),
         "evaluation": _evaluation(evaluation),
         "best_evaluation": _evaluation(result.get("best")),
         "staleness": run.get("staleness"),
@@ -120,11 +121,11 @@ def _evaluation(result: Tree | None) -> Tree | None:
 
 def _added(before: Activities, now: Activities) -> Tree:
     return {
-        learner: {
-            activity: round(before.get(learner, {}).get(activity, 0.0) + now.get(learner, {}).get(activity, 0.0), 3)
-            for activity in sorted({*before.get(learner, {}), *now.get(learner, {})})
+        process: {
+            activity: round(before.get(process, {}).get(activity, 0.0) + now.get(process, {}).get(activity, 0.0), 3)
+            for activity in sorted({*before.get(process, {}), *now.get(process, {})})
         }
-        for learner in sorted({*before, *now})
+        for process in sorted({*before, *now})
     }
 
 

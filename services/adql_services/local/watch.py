@@ -58,6 +58,11 @@ class Observation:
         return int(self.state.get("learners", 0))
 
     @property
+    def actors(self) -> int:
+        """Live sessions that only act."""
+        return sum(session["role"] == "actor" for session in self.sessions)
+
+    @property
     def staleness(self) -> Tree:
         """Mean, p50, p99 and max; empty before the first update."""
         staleness: Tree = self.run.get("staleness") or {}
@@ -101,9 +106,9 @@ class Watch:
         )
         return self._newest
 
-    def activity_seconds(self, learner: str) -> dict[str, float]:
-        """Returns where the time of the learner process of that name went; nothing if it does not answer."""
-        with _connection(self._rendezvous, f"{learner}-side") as side:
+    def activity_seconds(self, process: str) -> dict[str, float]:
+        """Returns where the time of the learner or actor of that name went; nothing if it does not answer."""
+        with _connection(self._rendezvous, f"{process}-side") as side:
             try:
                 text = bytes(side.request("GET", routes.METRICS).body).decode()
             except AdqlError:
