@@ -135,7 +135,8 @@ def test_goal_is_the_runs_own_before_the_environments():
 
 
 def test_hash_changes_with_identity_keys_alone():
-    same = ["training.learners=8", "training.goal=5", "evaluation.episodes=3", "replay.capacity=9000"]
+    same = ["training.learners=8", "training.actors=4", "training.goal=5", "evaluation.episodes=3"]
+    same += ["replay.capacity=9000"]
     other = ["algorithm.gamma=0.5", "network.hidden=[8]", "environment.id=Acrobot-v1", "update.rule=delta"]
     other += ["update.encoding=bfloat16"]
     assert {config_hash(load(key)) for key in same} == {config_hash(load())}
