@@ -10,7 +10,7 @@ from torch import nn
 
 from adql.agent.learner import DqnLearner
 from adql.agent.networks import Network, check_network, make_network
-from adql.config import AlgorithmSettings, NetworkSettings, OptimizerSettings, ScheduleSettings, SignatureSettings
+from adql.config import AlgorithmSettings, NetworkSettings, OptimizerSettings, RateScheduleSettings, SignatureSettings
 from adql.errors import ConfigError, MissingExtraError
 from adql.parameters.initial import initial_parameters, manifest_of
 from adql.types import Array, TransitionBatch
@@ -212,7 +212,7 @@ def test_a_learner_fits_fixed_targets_on_images(image: str, rng) -> None:
         next_observation=observations,
     )
     algorithm = AlgorithmSettings(
-        optimizer=OptimizerSettings(kind="adam"), learning_rate=ScheduleSettings(initial=1e-3)
+        optimizer=OptimizerSettings(kind="adam"), learning_rate=RateScheduleSettings(initial=1e-3)
     )
     learner = DqnLearner(network, algorithm, vector)
     losses = [learner.step(batch, None, clock).loss for clock in range(40)]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from adql.agent.exploration import epsilon_greedy, make_epsilons, van_der_corput
-from adql.config import ExplorationSettings, ScheduleSettings
+from adql.config import ExplorationSettings, FractionScheduleSettings
 
 
 def test_schedule_gives_every_copy_the_epsilon_of_the_runs_clock():
-    settings = ExplorationSettings(epsilon=ScheduleSettings(kind="linear", initial=1.0, final=0.0, steps=100))
+    settings = ExplorationSettings(epsilon=FractionScheduleSettings(kind="linear", initial=1.0, final=0.0, steps=100))
     assert make_epsilons(settings, slot=3, copies=2)(25).tolist() == [0.75, 0.75]
 
 

@@ -11,7 +11,7 @@ from adql.config import (
     AlgorithmSettings,
     NetworkSettings,
     OptimizerSettings,
-    ScheduleSettings,
+    RateScheduleSettings,
     SignatureSettings,
     TargetSettings,
 )
@@ -34,7 +34,7 @@ def dense_learner(algorithm: AlgorithmSettings, dtype: type = np.float32, **netw
 
 def table_learner(rate: float, **algorithm: object) -> DqnLearner:
     network = make_network(NetworkSettings(kind="tabular"), SignatureSettings(observations=STATES, actions=ACTIONS))
-    settings = AlgorithmSettings(optimizer=SGD, learning_rate=ScheduleSettings(initial=rate), **algorithm)
+    settings = AlgorithmSettings(optimizer=SGD, learning_rate=RateScheduleSettings(initial=rate), **algorithm)
     return DqnLearner(network, settings, np.random.default_rng(1).normal(size=STATES * ACTIONS).astype(np.float32))
 
 
@@ -102,7 +102,7 @@ def test_a_long_gradient_is_scaled_down_and_reported_whole() -> None:
 
 
 def test_the_learning_rate_follows_the_runs_clock() -> None:
-    schedule = ScheduleSettings(kind="linear", initial=1.0, final=0.5, steps=100)
+    schedule = RateScheduleSettings(kind="linear", initial=1.0, final=0.5, steps=100)
     learners = [dense_learner(AlgorithmSettings(optimizer=SGD, learning_rate=schedule)) for _ in range(2)]
     start = learners[0].vector.copy()
     for learner, clock in zip(learners, (0, 1_000), strict=True):

@@ -103,6 +103,48 @@ def test_schedule_without_an_end_is_refused():
         load("algorithm.learning_rate={kind: linear, initial: 1.0}")
 
 
+@pytest.mark.parametrize("end", ["final: 0.1", "steps: 9", "final: 0.1, steps: 9"])
+def test_constant_schedule_with_an_end_is_refused(end: str):
+    with pytest.raises(ConfigError) as caught:
+        load(f"algorithm.learning_rate={{kind: constant, initial: 1.0, {end}}}")
+    assert "algorithm.learning_rate: a constant schedule has neither final nor steps; set kind to linear or exp" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [
+        ("algorithm.learning_rate=-1", "algorithm.learning_rate.initial=-1: Input should be greater than 0"),
+        ("algorithm.learning_rate=0", "algorithm.learning_rate.initial=0: Input should be greater than 0"),
+        (
+            "algorithm.learning_rate={kind: linear, initial: 1, final: -1, steps: 9}",
+            "algorithm.learning_rate.final=-1: Input should be greater than or equal to 0",
+        ),
+        ("exploration.epsilon=7", "exploration.epsilon.initial=7: Input should be less than or equal to 1"),
+        (
+            "exploration.epsilon={kind: linear, initial: 1, final: -0.1, steps: 9}",
+            "exploration.epsilon.final=-0.1: Input should be greater than or equal to 0",
+        ),
+        ("replay.importance_exponent=-2", "replay.importance_exponent.initial=-2: Input should be greater than or"),
+        (
+            "replay.importance_exponent={kind: linear, initial: 0.4, final: 1.1, steps: 9}",
+            "replay.importance_exponent.final=1.1: Input should be less than or equal to 1",
+        ),
+    ],
+)
+def test_schedule_outside_its_bounds_is_one_line_with_key_value_and_bound(assignment: str, complaint: str):
+    with pytest.raises(ConfigError) as caught:
+        load(assignment)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_learning_rate_may_end_at_zero():
+    rate = load("algorithm.learning_rate={kind: linear, initial: 0.5, final: 0, steps: 10}").algorithm.learning_rate
+    assert [rate.build()(step) for step in (0, 5, 10, 11)] == [0.5, 0.25, 0.0, 0.0]
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\xff"])
 def test_unusable_file_is_one_line(tmp_path: Path, text: str):
     file = tmp_path / "run.yaml"

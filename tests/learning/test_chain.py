@@ -13,7 +13,7 @@ from adql.config import (
     AlgorithmSettings,
     NetworkSettings,
     OptimizerSettings,
-    ScheduleSettings,
+    RateScheduleSettings,
     SignatureSettings,
     TargetSettings,
 )
@@ -33,10 +33,10 @@ Q_STAR = np.stack([GAMMA * VALUES[np.maximum(STATES - 1, 0)], VALUES], axis=1)
 
 SGD = AlgorithmSettings(
     optimizer=OptimizerSettings(kind="sgd"),
-    learning_rate=ScheduleSettings(initial=0.5),
+    learning_rate=RateScheduleSettings(initial=0.5),
     target=TargetSettings(kind="periodic", period_learner_steps=5),
 )
-ADAM = AlgorithmSettings(learning_rate=ScheduleSettings(initial=2e-3), target=TargetSettings(kind="soft", tau=0.05))
+ADAM = AlgorithmSettings(learning_rate=RateScheduleSettings(initial=2e-3), target=TargetSettings(kind="soft", tau=0.05))
 KINDS = {
     "tabular": (NetworkSettings(kind="tabular"), SGD, 300, 1e-4),
     "minatar": (NetworkSettings(kind="minatar"), ADAM, 400, 0.01),

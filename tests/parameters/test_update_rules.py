@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from adql.config import AlgorithmSettings, OptimizerSettings, ScheduleSettings, UpdateSettings
+from adql.config import AlgorithmSettings, OptimizerSettings, RateScheduleSettings, UpdateSettings
 from adql.errors import CheckpointError
 from adql.parameters.update_rules import Step, make_update_rule
 
@@ -13,7 +13,7 @@ def rule(kind: str, **settings):
     return make_update_rule(UpdateSettings(rule=kind, **settings), AlgorithmSettings(), len(THETA))
 
 
-def sgd(rate: ScheduleSettings, max_norm: float | None = None, **optimizer):
+def sgd(rate: RateScheduleSettings, max_norm: float | None = None, **optimizer):
     algorithm = AlgorithmSettings(
         learning_rate=rate, max_gradient_norm=max_norm, optimizer=OptimizerSettings(kind="sgd", **optimizer)
     )
@@ -63,12 +63,12 @@ def test_delta_momentum_is_nesterovs():
 
 
 def test_gradient_takes_the_optimizers_step_at_the_scheduled_rate():
-    halving = ScheduleSettings(kind="linear", initial=1.0, final=0.0, steps=10)
+    halving = RateScheduleSettings(kind="linear", initial=1.0, final=0.0, steps=10)
     assert applied(sgd(halving), learner_steps=5).tolist() == [-0.5, 1.0, 2.5, 4.0]
 
 
 def test_gradient_is_damped_after_the_moments():
-    constant = ScheduleSettings(initial=1.0)
+    constant = RateScheduleSettings(initial=1.0)
     damped, plain = sgd(constant, momentum=0.5), sgd(constant, momentum=0.5)
     applied(damped, factor=0.5)
     applied(plain)
@@ -77,7 +77,7 @@ def test_gradient_is_damped_after_the_moments():
 
 
 def test_gradient_is_scaled_to_the_largest_norm_and_no_further():
-    clipping = sgd(ScheduleSettings(initial=1.0), max_norm=1.0)
+    clipping = sgd(RateScheduleSettings(initial=1.0), max_norm=1.0)
     step = applied(clipping) - THETA
     assert np.linalg.norm(step) == pytest.approx(1.0, rel=1e-6)
     just_clipped = -step * np.float32(1 + 1e-6)

@@ -10,6 +10,7 @@ from adql.config.loading import (
     specification_from,
     to_yaml,
 )
+from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings, ScheduleSettings
 from adql.config.settings import (
     EvaluatorSettings,
     LearnerSettings,
@@ -29,7 +30,6 @@ from adql.config.specification import (
     ReplaySettings,
     RunSettings,
     RunSpecification,
-    ScheduleSettings,
     SignatureSettings,
     StalenessSettings,
     TargetSettings,
@@ -44,10 +44,12 @@ __all__ = [
     "EvaluationSettings",
     "EvaluatorSettings",
     "ExplorationSettings",
+    "FractionScheduleSettings",
     "LearnerSettings",
     "NetworkSettings",
     "OptimizerSettings",
     "ParameterServerSettings",
+    "RateScheduleSettings",
     "ReplayServerSettings",
     "ReplaySettings",
     "RunSettings",

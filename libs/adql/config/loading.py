@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from adql.config import yaml_text
 from adql.config.complaints import complaint, with_variables
-from adql.config.specification import RunSpecification, Section
+from adql.config.section import Section
+from adql.config.specification import RunSpecification
 from adql.errors import ConfigError
 
 PREFIX = "ADQL_"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from adql.config.specification import Section
+from adql.config.section import Section
 
 
 def _checked_address(address: str) -> str:

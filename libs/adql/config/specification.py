@@ -6,53 +6,12 @@ the environment. Lengths of time are in seconds, lengths of schedules in steps o
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from adql import schedules
+from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings
+from adql.config.section import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-"""Of a running mean: at 1 nothing would ever enter it, and a bias correction would divide by zero."""
-PositiveFloat = Annotated[float, Field(gt=0.0)]
-PositiveInt = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
-
-
-class Section(BaseModel):
-    """Frozen, closed to unknown keys, no NaN and no infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class ScheduleSettings(Section):
-    """A value that changes with a clock; constant unless told otherwise, and a bare number is a constant."""
-
-    kind: Literal["constant", "linear", "exponential"] = "constant"
-    initial: float
-    """The value at step 0."""
-    final: float | None = None
-    """The value approached; needed unless constant."""
-    steps: PositiveInt | None = None
-    """Linear: steps until ``final``. Exponential: steps in which the distance to ``final`` halves."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _constant(cls, value: Any) -> Any:
-        """Takes a bare number as a constant schedule."""
-        return {"initial": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind != "constant" and (self.final is None or self.steps is None):
-            raise ValueError(f"a {self.kind} schedule needs final and steps")
-        return self
-
-    def build(self) -> schedules.Schedule:
-        """Returns the schedule as a function of the clock."""
-        if self.final is None or self.steps is None:
-            return schedules.constant(self.initial)
-        make = schedules.linear if self.kind == "linear" else schedules.exponential
-        return make(self.initial, self.final, self.steps)
 
 
 class RunSettings(Section):
@@ -83,7 +42,7 @@ class EnvironmentSettings(Section):
 
     id: str = "CartPole-v1"
     """Goes to gymnasium.make untouched; ``module:Env-v0`` imports the module first."""
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default={})
     """Keyword arguments of the environment."""
     allow: tuple[str, ...] = ()
     """Foreign modules that the id may import."""
@@ -146,7 +105,7 @@ class AlgorithmSettings(Section):
     huber_delta: PositiveFloat = 1.0
     """Where the loss turns from quadratic to linear; a table's loss is quadratic everywhere."""
     batch_size: PositiveInt = 64
-    learning_rate: ScheduleSettings = ScheduleSettings(initial=1e-3)
+    learning_rate: RateScheduleSettings = RateScheduleSettings(initial=1e-3)
     """By learner steps of the run."""
     max_gradient_norm: PositiveFloat | None = 10.0
     """Gradients are scaled down to this Euclidean norm, a table's never are; null: no network's are."""
@@ -158,7 +117,7 @@ class ExplorationSettings(Section):
     """The behaviour policy: ε-greedy, one ε an environment copy."""
 
     kind: Literal["schedule", "ladder"] = "schedule"
-    epsilon: ScheduleSettings = ScheduleSettings(kind="linear", initial=1.0, final=0.04, steps=8_000)
+    epsilon: FractionScheduleSettings = FractionScheduleSettings(kind="linear", initial=1.0, final=0.04, steps=8_000)
     """Schedule: by environment steps of the run."""
     base: Fraction = 0.4
     """Ladder (Ape-X, 1803.00933): ε = base^(1 + exponent·u)."""
@@ -183,11 +142,11 @@ class ReplaySettings(Section):
     """Nothing is sampled below it."""
     samples_per_insert: PositiveFloat | None = 16.0
     """Transitions sampled per transition inserted, kept by the rate limiter; null: unlimited."""
-    max_error: Annotated[float, Field(ge=0.0)] = 0.0
+    max_error: NonNegativeFloat = 0.0
     """Samples that either side may be ahead; never less than what the requests in flight need."""
     priority_exponent: Fraction = 0.6
     """α of prioritised replay (1511.05952)."""
-    importance_exponent: ScheduleSettings = ScheduleSettings(initial=0.4)
+    importance_exponent: FractionScheduleSettings = FractionScheduleSettings(initial=0.4)
     """β, by learner steps of the run."""
     batches_per_request: PositiveInt = 8
     prefetch: bool = True
