@@ -69,6 +69,30 @@ def inserted_chunk(request):
     return codec.decode(body, replay_format.insert_arrays(SIGNATURE)).integer("chunk")
 
 
+def test_refused_request_that_may_wait_comes_no_sooner_than_the_table_asked(tmp_path):
+    time = Time()
+    with scripted_server(tmp_path, answering(REFUSED, REFUSED, INSERTED)) as address:
+        client = client_of(address, time)
+        assert not client.insert(batch(), 1.0)
+        assert not client.insert(batch())  # the other verb may be tried at once
+        assert time.now == 0.0
+        assert client.insert(batch(), 1.0)
+        client.close()
+    assert time.now == pytest.approx(0.05)
+
+
+def test_refused_sample_that_may_wait_comes_no_sooner_than_the_table_asked(tmp_path):
+    time = Time()
+    with scripted_server(tmp_path, answering(REFUSED, sampled(0))) as address:
+        client = client_of(address, time)
+        client.begin_sample(2, 2, 1.0)
+        assert client.finish_sample() is None
+        client.begin_sample(2, 2, 1.0)
+        assert len(client.finish_sample()) == 2
+        client.close()
+    assert time.now == pytest.approx(0.05)
+
+
 def test_an_insert_whose_answer_is_lost_comes_again_under_its_chunk_number(tmp_path):
     log = []
 

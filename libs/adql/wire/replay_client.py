@@ -13,7 +13,7 @@ from adql.errors import AdqlError, RateLimitedError, TransportError, Unavailable
 from adql.types import Array, ReplaySample, SampleInfo, TransitionBatch
 from adql.wire import codec, replay_format, routes
 from adql.wire.connection import Connection, Response
-from adql.wire.retry import Backoff, call_with_retry
+from adql.wire.retry import Backoff, asked_seconds, call_with_retry
 
 DEADLINE_SECONDS = 5.0
 """How long one call tries to reach a service that does not answer."""
@@ -30,7 +30,7 @@ class ReplayClient:
     "Refused for now" (False, None) is an answer, not an error: the table asks for the other verb, or the service could
     not be reached within ``deadline_seconds``. A service that restarts is reconnected to; a retried insert carries its
     chunk number and is not inserted twice. What is for ever wrong (another run, a bad token, a transition that does
-    not fit) is raised.
+    not fit) is raised. A request that may wait comes no sooner than the last refusal asked.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class ReplayClient:
         self._chunk = 0
         self._asked: str | None = None
         self._sent = False
+        self._come_again_at = 0.0
         self._newest: list[tuple[ReplaySample, int]] = []
 
     def insert(self, batch: TransitionBatch, wait_seconds: float = 0.0, td_errors: Array | None = None) -> bool:
@@ -68,6 +69,7 @@ class ReplayClient:
         fields = self._fields | {"chunk": self._chunk}
         body = codec.encode(fields, {name: np.ascontiguousarray(column) for name, column in columns.items()})
         path = f"{routes.INSERT}?wait={wait_seconds:g}"
+        self._pause_before(wait_seconds)
         answer = self._persist(lambda: self._post(path, _BINARY, body))
         self._chunk += answer is not None
         return answer is not None
@@ -76,6 +78,7 @@ class ReplayClient:
         """Asks for ``batches`` batches and does not wait for them."""
         query = {"batches": batches, "batch_size": batch_size, "wait": f"{wait_seconds:g}"}
         self._asked = f"{routes.SAMPLE}?{urlencode(query | self._fields)}"
+        self._pause_before(wait_seconds)
         try:
             self._bulk.begin("GET", self._asked)
             self._sent = True
@@ -131,7 +134,8 @@ class ReplayClient:
         def attempt() -> T | None:
             try:
                 return operation()
-            except RateLimitedError:
+            except RateLimitedError as refusal:
+                self._come_again_at = self._backoff.clock() + asked_seconds(refusal)
                 return None
 
         try:
@@ -140,6 +144,10 @@ class ReplayClient:
             )
         except UnavailableError:
             return None
+
+    def _pause_before(self, wait_seconds: float) -> None:
+        if wait_seconds and (early := self._come_again_at - self._backoff.clock()) > 0:
+            self._backoff.sleep(early)
 
     def _post(self, path: str, headers: dict[str, str], body: Sequence[codec.Buffer]) -> Response:
         return self._control.request("POST", path, headers=headers, body=body)

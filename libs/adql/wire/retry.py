@@ -59,7 +59,7 @@ def call_with_retry(
         try:
             return operation()
         except (RateLimitedError, UnavailableError) as error:
-            wait = backoff.seconds(attempt, _asked_seconds(error))
+            wait = backoff.seconds(attempt, asked_seconds(error))
             if end is not None and backoff.clock() + wait > end:
                 raise
             on_retry(error)
@@ -67,6 +67,7 @@ def call_with_retry(
         attempt += 1
 
 
-def _asked_seconds(error: AdqlError) -> float:
+def asked_seconds(error: AdqlError) -> float:
+    """Returns after how long the server asked to come again, 0 where it did not say."""
     milliseconds = error.details.get("retry_after_ms")
     return milliseconds / 1_000 if isinstance(milliseconds, int | float) else 0.0
