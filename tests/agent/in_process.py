@@ -208,13 +208,13 @@ def make_table(spec: RunSpecification) -> ReplayTable:
         ArraySpec("next_observation", *observation),
     )
     if replay.sampler == "prioritised":
-        selector = PrioritisedSelector(replay.capacity, replay.priority_exponent)
+        selector = PrioritisedSelector(spec.replay_capacity, replay.priority_exponent)
     else:
-        selector = UniformSelector(replay.capacity)
+        selector = UniformSelector(spec.replay_capacity)
     limiter = RateLimiter(
         samples_per_insert=replay.samples_per_insert,
         min_size=replay.min_size,
-        capacity=replay.capacity,
+        capacity=spec.replay_capacity,
         max_error=replay.max_error,
         request=spec.algorithm.batch_size * replay.batches_per_request,
         chunk=replay.chunk_transitions,
@@ -222,7 +222,7 @@ def make_table(spec: RunSpecification) -> ReplayTable:
     schema = TransitionSchema(columns, signature.actions, signature.observations)
     rng = np.random.default_rng(spec.run.seed + 1)
     sessions = Sessions(30.0, lambda: 0.0)
-    return ReplayTable(schema, selector, limiter, sessions, capacity=replay.capacity, incarnation=1, rng=rng)
+    return ReplayTable(schema, selector, limiter, sessions, capacity=spec.replay_capacity, incarnation=1, rng=rng)
 
 
 def _both(run: Run, source: LocalParameters, network: Network) -> Loop:

@@ -7,6 +7,7 @@ import pytest
 from adql.config import (
     LearnerSettings,
     RunSpecification,
+    TrainingSettings,
     child_environment,
     config_hash,
     load_settings,
@@ -81,7 +82,18 @@ def test_bad_assignment_is_one_line_with_key_value_and_bound(assignment: str, co
     ],
 )
 def test_capacity_grows_with_the_learners_unless_it_is_set(assignments: list[str], capacity: int):
-    assert load(*assignments).replay.capacity == capacity
+    assert load(*assignments).replay_capacity == capacity
+
+
+def test_capacity_grows_however_the_learners_were_written():
+    assert RunSpecification(training=TrainingSettings(learners=8)).replay_capacity == 80_000
+    assert RunSpecification.model_validate({"training": {"learners": 8}}).replay_capacity == 80_000
+
+
+def test_batch_that_fits_the_grown_capacity_is_allowed():
+    assert load("training.learners=8", "algorithm.batch_size=70000").algorithm.batch_size == 70_000
+    with pytest.raises(ConfigError, match=r"algorithm\.batch_size 70000 is larger than replay\.capacity 20000"):
+        load("algorithm.batch_size=70000")
 
 
 def test_sync_every_other_than_one_is_refused_under_gradient():

@@ -76,6 +76,12 @@ def test_budget_goal_and_learners_can_change(run_yaml):
     assert (after.training.environment_steps, after.goal, after.training.learners) == (900_000, 490, 5)
 
 
+def test_capacity_that_nobody_set_goes_with_the_learners_of_a_resumed_run(run_yaml):
+    assert "capacity: null" in run_yaml.read_text()
+    assert changed(run_yaml, ["training.learners=8"]).replay_capacity == 80_000
+    assert changed(run_yaml, ["training.learners=8", "replay.capacity=5000"]).replay_capacity == 5_000
+
+
 def test_capacity_that_does_not_fit_its_bytes_is_refused_before_anything_is_made():
     check_table(specification())
     with pytest.raises(ConfigError, match="lower capacity to"):

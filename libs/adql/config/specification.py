@@ -128,14 +128,16 @@ class ExplorationSettings(Section):
 
 CAPACITY_PER_LEARNER = 10_000
 """Transitions: learners that share what they learn turn a table over faster than they progress."""
+MIN_CAPACITY = 2 * CAPACITY_PER_LEARNER
+"""Transitions of a table whose capacity is not set."""
 
 
 class ReplaySettings(Section):
     """The replay table."""
 
     sampler: Literal["uniform", "prioritised"] = "uniform"
-    capacity: PositiveInt = 2 * CAPACITY_PER_LEARNER
-    """Transitions; the oldest is evicted first. Unless set, a run takes 10,000 for each learner, 20,000 at least."""
+    capacity: PositiveInt | None = None
+    """Transitions; the oldest is evicted first. null: 10,000 for each learner, 20,000 at least."""
     capacity_bytes: PositiveInt = 2 * 1024**3
     """Bytes of transitions; a capacity that cannot fit is refused at start."""
     min_size: PositiveInt = 1_000
@@ -263,27 +265,17 @@ class RunSpecification(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     durability: DurabilitySettings = DurabilitySettings()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _room_for_every_learner(cls, tree: Any) -> Any:
-        """Lets ``replay.capacity`` grow with ``training.learners`` where it is not set."""
-        match tree:
-            case {"training": {"learners": int(learners)}} if learners > 2 and isinstance(tree.get("replay", {}), dict):
-                replay = {"capacity": CAPACITY_PER_LEARNER * learners, **tree.get("replay", {})}
-                return {**tree, "replay": replay}
-        return tree
-
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        replay, batch = self.replay, self.algorithm.batch_size
-        if batch > replay.capacity:
+        replay, batch, capacity = self.replay, self.algorithm.batch_size, self.replay_capacity
+        if batch > capacity:
             raise ValueError(
-                f"algorithm.batch_size {batch} is larger than replay.capacity {replay.capacity}; "
+                f"algorithm.batch_size {batch} is larger than replay.capacity {capacity}; "
                 "lower the one or raise the other"
             )
-        if replay.min_size > replay.capacity:
+        if replay.min_size > capacity:
             raise ValueError(
-                f"replay.min_size {replay.min_size} is larger than replay.capacity {replay.capacity}: "
+                f"replay.min_size {replay.min_size} is larger than replay.capacity {capacity}: "
                 "nothing would ever be sampled; lower it"
             )
         if self.training.environment_steps < replay.min_size:
@@ -292,6 +284,11 @@ class RunSpecification(Section):
                 f"replay.min_size {replay.min_size}: nothing would be learned; raise the budget or lower min_size"
             )
         return self
+
+    @property
+    def replay_capacity(self) -> int:
+        """Transitions that the replay table holds: as set, else as many as the learners want."""
+        return self.replay.capacity or max(MIN_CAPACITY, CAPACITY_PER_LEARNER * self.training.learners)
 
     @property
     def goal(self) -> float | None:

@@ -55,17 +55,18 @@ def check_table(specification: RunSpecification) -> None:
     replay, signature = specification.replay, specification.environment.signature
     assert signature is not None, "the command line resolves the environment before a table is made"
     row_bytes = sum(column.size * np.dtype(column.dtype).itemsize for column in transition_columns(signature))
-    if replay.capacity * row_bytes > replay.capacity_bytes:
+    capacity = specification.replay_capacity
+    if capacity * row_bytes > replay.capacity_bytes:
         raise ConfigError(
-            f"replay.capacity {replay.capacity} needs {replay.capacity * row_bytes} bytes ({row_bytes} a transition), "
+            f"replay.capacity {capacity} needs {capacity * row_bytes} bytes ({row_bytes} a transition), "
             f"replay.capacity_bytes is {replay.capacity_bytes}; lower capacity to "
             f"{replay.capacity_bytes // row_bytes} or raise capacity_bytes"
         )
     copies, n_steps = specification.environment.copies, specification.algorithm.n_steps
     largest = replay.chunk_transitions - 1 + copies * n_steps
-    if largest > replay.capacity:
+    if largest > capacity:
         raise ConfigError(
-            f"replay.capacity {replay.capacity} is below {largest}, the largest insert (replay.chunk_transitions "
+            f"replay.capacity {capacity} is below {largest}, the largest insert (replay.chunk_transitions "
             f"{replay.chunk_transitions} - 1 + environment.copies {copies} · algorithm.n_steps {n_steps}), which would "
             f"evict its own transitions; raise capacity to {largest} or lower chunk_transitions"
         )
