@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from adql.wire import routes
 from adql.wire.codec import ANY, decode, encode
 from adql_services.runtime.app import StrictModel, WaitSeconds, application
 from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.deadline import END_SECONDS
 from adql_services.runtime.serving import serve
 from adql_services.runtime.side_port import Health
 from adql_services.runtime.tokens import Tokens
@@ -108,6 +110,11 @@ async def hang() -> None:
     await asyncio.sleep(3600)
 
 
+async def block() -> None:
+    """An end that hangs in the kernel."""
+    await asyncio.to_thread(time.sleep, 3600)
+
+
 def main(listen: str, side: str, directory: str, start: str = "") -> int:
     """Runs the service until it is told to stop; leaves a file behind when ``stopping`` ran."""
     token = Path(directory) / "token"
@@ -124,7 +131,9 @@ def main(listen: str, side: str, directory: str, start: str = "") -> int:
         (Path(directory) / "stopped").touch()
 
     started = {"refuse": refuse_to_start, "hang": hang}.get(start, lambda: asyncio.sleep(0))
-    return serve(service(settings, 1_750_000), settings, health=Health(), started=started, stopping=stopping)
+    ended = {"hang-at-end": (hang, 1.0), "block-at-end": (block, 1.0)}.get(start, (stopping, END_SECONDS))
+    app, health = service(settings, 1_750_000), Health()
+    return serve(app, settings, health=health, started=started, stopping=ended[0], end_seconds=ended[1])
 
 
 if __name__ == "__main__":

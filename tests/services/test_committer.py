@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from adql.errors import StoreRefusedError
+from adql.errors import StoreRefusedError, StoreUnavailableError
 from adql.parameters import run_record
 from adql.parameters.run_record import Episodes
 from adql.parameters.state import Mark
@@ -131,3 +131,25 @@ def test_version_is_kept_until_the_durable_record_no_longer_waits_for_it(machine
     asyncio.run(scenario(committing))
     assert [task.identifier for task in machine.evaluations.waiting] == [2]
     assert len(volume.read_for_evaluation(reported[0])) == SIZE
+
+
+def test_the_last_commit_has_everything_even_when_an_earlier_one_turns_out_to_hold(machine, store, volume):
+    """A commit whose answer was lost is found at the end; what came after it is committed still."""
+
+    async def scenario():
+        committing = committer_of(machine, store, volume)
+        push_many(machine, machine.register("both").identifier, 1)
+        store.before = lambda state: lose_the_answer(store, state)
+        with pytest.raises(StoreUnavailableError):
+            await committing._commit()
+        store.before = lambda state: None
+        push_many(machine, machine.sessions.live[0].identifier, 1)
+        await committing.finish()
+
+    asyncio.run(scenario())
+    assert store.held.number == machine.version.number == 2
+
+
+def lose_the_answer(store, state):
+    store.held = state.mark
+    raise StoreUnavailableError("the answer was lost")

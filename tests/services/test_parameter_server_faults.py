@@ -210,11 +210,23 @@ def test_sigterm_commits_writes_the_last_policy_and_exits_0(store, server, clien
     assert newest.parameters.tolist() == [5, 0, 0, 0]
 
 
-def test_sigterm_ends_a_server_whose_store_is_away(store, server, client):
-    push(client)
+def test_sigterm_while_the_store_is_away_says_what_is_not_saved_and_exits_1(store, server, client):
+    version = push(client).parameters.version
+    make_durable(client)
     store.kill()
     wait_until(lambda: server.probe(routes.READYZ) == 503)
-    assert server.terminate(seconds=10) == 0
+    client.progress(123)
+    assert server.terminate(seconds=10) == 1
+    said = server.log().splitlines()[-1]
+    assert f"ended without a last commit, version {version} is the newest in the store" in said
+
+
+def test_sigterm_while_the_store_hangs_exits_1_within_10_seconds(store, server, client):
+    os.kill(store.pid, signal.SIGSTOP)
+    push(client)
+    assert server.terminate(seconds=10) == 1
+    assert "ended without a last commit" in server.log().splitlines()[-1]
+    os.kill(store.pid, signal.SIGCONT)
 
 
 def test_learner_killed_in_the_middle_of_a_body_changes_nothing(server, client):

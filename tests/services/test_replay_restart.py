@@ -1,4 +1,5 @@
 import random
+import shutil
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from adql.wire import routes
 from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
 from tests.replay.tables import numbers_of, transitions
-from tests.services.replay_process import RunningReplay, running_replay, start_replay
+from tests.services.replay_process import RunningReplay, running_replay, start_replay, wait_until_ready
 
 pytestmark = pytest.mark.system
 
@@ -162,6 +163,16 @@ def test_a_half_written_snapshot_on_the_volume_is_passed_over_and_logged(tmp_pat
     with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
         assert client.table()["size"] == 200
     assert "is corrupt" in (tmp_path / "log").read_text()
+
+
+def test_a_last_snapshot_that_cannot_be_written_is_one_line_and_exit_code_1(tmp_path):
+    process = start_replay(tmp_path, RUN, f"unix:{tmp_path}/replay.sock")
+    wait_until_ready(process, f"unix:{tmp_path}/side.sock")
+    shutil.rmtree(tmp_path / "volume")
+    (tmp_path / "volume").touch()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 1
+    assert "error: no snapshot: Not a directory" in (tmp_path / "log").read_text().splitlines()[-1]
 
 
 def test_a_volume_of_another_run_is_one_line_and_exit_code_2(tmp_path):

@@ -1,4 +1,6 @@
 import asyncio
+import threading
+import time
 
 import pytest
 
@@ -93,6 +95,30 @@ def test_snapshots_are_written_again_and_again(tmp_path):
         regular.cancel()
 
     asyncio.run(scenario())
+
+
+def test_the_last_snapshot_waits_for_one_that_is_under_way(tmp_path):
+    """A thread that writes cannot be called back: two would write at once."""
+    writing, most, started = 0, 0, threading.Event()
+
+    class Slow(Snapshots):
+        def write(self, table, state):
+            nonlocal writing, most
+            writing += 1
+            most = max(most, writing)
+            started.set()
+            time.sleep(0.05)  # the length of the write, not a wait for anything
+            writing -= 1
+            return 0
+
+    async def scenario():
+        lifetime = main._Lifetime(ReplayService(make_table(), Slow(tmp_path, "run"), "hash"), 0.001)
+        await lifetime.begin()
+        await asyncio.to_thread(started.wait, 10)
+        await lifetime.end()
+
+    asyncio.run(scenario())
+    assert (writing, most) == (0, 1)
 
 
 def test_a_client_of_another_configuration_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from adql.errors import WireError
 from adql.wire import routes
 from adql.wire.connection import Connection
 from adql_services.runtime.side_port import Health
-from tests.services.running import launch, running
+from tests.services.running import Running, launch, running
 from tests.waiting import wait_until
 
 HALF_HEAD = b"GET /v1/stale HTTP/1.1\r\nHost"
@@ -152,6 +152,41 @@ def test_while_starting_the_service_lives_is_not_ready_and_can_be_stopped(tmp_pa
     service.process.send_signal(signal.SIGTERM)
     _, errors = service.process.communicate(timeout=5)
     assert service.process.returncode == 0 and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("end", ["hang-at-end", "block-at-end"])
+def test_an_end_that_hangs_is_cut_off_with_one_line_and_exit_1(tmp_path, end):
+    service = launch(tmp_path, start=end)
+    wait_until(lambda: service.probe("/readyz") == 200)
+    service.process.send_signal(signal.SIGTERM)
+    _, errors = service.process.communicate(timeout=5)
+    assert service.process.returncode == 1 and "told to end 1 s ago" in errors.splitlines()[-1]
+
+
+WORKER = """
+import signal, sys, time
+from adql.config import LearnerSettings
+from adql_services.runtime import deadline, worker
+worker.GRACE_SECONDS, worker.end_timer = 1, lambda: deadline.end_timer(2.0)
+
+def work(worker):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # as in code of others that nothing interrupts
+    worker.ready()
+    while True:
+        time.sleep(0.1)
+
+sys.exit(worker.run_worker("worker", LearnerSettings(auth=False), sys.argv[1], work))
+"""
+
+
+def test_a_worker_that_does_not_let_itself_be_interrupted_is_cut_off_with_exit_1(tmp_path):
+    side = f"unix:{tmp_path}/side.sock"
+    command = [sys.executable, "-c", WORKER, side]
+    service = Running(subprocess.Popen(command, stderr=subprocess.PIPE, text=True), "", side, tmp_path)
+    wait_until(lambda: service.probe("/readyz") == 200)
+    service.process.send_signal(signal.SIGTERM)
+    _, errors = service.process.communicate(timeout=8)
+    assert service.process.returncode == 1 and "told to end 2 s ago" in errors.splitlines()[-1]
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from adql.errors import FencedError, StoreRefusedError, StoreUnavailableError
+from adql.errors import FencedError, RunFailedError, StoreRefusedError, StoreUnavailableError
 from adql.parameters import run_record
 from adql.parameters.ownership import Finding, judge
 from adql.parameters.pacing import CommitPacer
@@ -87,14 +87,23 @@ class Committer:
                 await self._reconnect(error)
 
     async def finish(self) -> None:
-        """The last commit, policy and checkpoint of a server that ends; after ``run`` has returned."""
+        """The last commit, policy and checkpoint of a server that ends; after ``run`` has returned.
+
+        Raises:
+            RunFailedError: the store did not take the last commit.
+            FencedError: another server owns the run.
+        """
         try:
-            if self._machine.changes != self._saved_changes:
+            while self._machine.changes != self._saved_changes:  # once more after an earlier commit turned out to hold
                 await self._commit()
         except StoreUnavailableError as error:
-            get_logger().error("ended without a last commit", error=str(error))
-        await self._checkpoint()
-        self._store.close()
+            raise RunFailedError(
+                f"ended without a last commit, version {self._machine.durable} is the newest in the store: {error}; "
+                "learners that live send the later updates again"
+            ) from error
+        finally:
+            await self._checkpoint()
+            self._store.close()
 
     # Waiting
 

@@ -1,14 +1,13 @@
 """Wires the replay service: table, snapshots, application; restores at start, snapshots now and at the end."""
 
 import asyncio
-import contextlib
 import time
 from pathlib import Path
 
 import numpy as np
 
 from adql.config import ReplayServerSettings, RunSpecification, config_hash
-from adql.errors import InputError, UnavailableError
+from adql.errors import InputError
 from adql.replay import (
     PrioritisedSelector,
     RateLimiter,
@@ -58,7 +57,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
     limiter = RateLimiter(
         samples_per_insert=replay.samples_per_insert,
         min_size=replay.min_size,
-        capacity=specification.replay_capacity,
+        capacity=replay.capacity,
         max_error=replay.max_error,
         request=specification.algorithm.batch_size * replay.batches_per_request,
         chunk=replay.chunk_transitions,
@@ -69,7 +68,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
         _make_selector(specification),
         limiter,
         Sessions(specification.durability.lease_seconds, time.monotonic),
-        capacity=specification.replay_capacity,
+        capacity=replay.capacity,
         incarnation=incarnation,
         rng=np.random.default_rng([specification.run.seed, incarnation]),
     )
@@ -90,18 +89,23 @@ class _Lifetime:
             self._tasks.append(asyncio.create_task(self._service.snapshot_regularly(self._snapshot_seconds)))
 
     async def end(self) -> None:
-        """Writes the last snapshot; a failed one was logged and counted."""
-        for task in self._tasks:
-            task.cancel()
-        with contextlib.suppress(UnavailableError):
+        """Writes the last snapshot, after one that is under way: a thread that writes cannot be called back.
+
+        Raises:
+            UnavailableError: it cannot be written; the earlier snapshot stands.
+        """
+        try:
             await self._service.snapshot()
+        finally:
+            for task in self._tasks:
+                task.cancel()
 
 
 def _make_selector(specification: RunSpecification) -> Selector:
-    replay, capacity = specification.replay, specification.replay_capacity
+    replay = specification.replay
     if replay.sampler == "prioritised":
-        return PrioritisedSelector(capacity, replay.priority_exponent)
-    return UniformSelector(capacity)
+        return PrioritisedSelector(replay.capacity, replay.priority_exponent)
+    return UniformSelector(replay.capacity)
 
 
 def _incarnation(snapshots: Snapshots, directory: Path) -> int:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from adql.config import ServerSettings
 from adql.errors import AdqlError
+from adql_services.runtime.deadline import END_SECONDS, end_timer
 from adql_services.runtime.failure import tell
 from adql_services.runtime.protocol import GuardedProtocol
 from adql_services.runtime.shutdown import Shutdown
@@ -38,19 +39,24 @@ def serve(
     health: Health,
     started: Callback = _nothing,
     stopping: Callback = _nothing,
+    end_seconds: float = END_SECONDS,
 ) -> int:
     """Serves ``app`` until SIGTERM, SIGINT or ``app.state.shutdown.begin()``; returns the process's exit code.
 
     Requests are answered, and the service is ready, from the end of ``started`` on; ``stopping`` runs after the last
     answer. Both run in the service's event loop, so background tasks may be created in ``started``. An AdqlError, also
-    one given to ``app.state.shutdown``, becomes one line on stderr and its exit code.
+    one given to ``app.state.shutdown``, becomes one line on stderr and its exit code. An end that takes longer than
+    ``end_seconds`` is cut off with exit code 1.
     """
+    timer = end_timer(end_seconds)
     try:
         with _listening(settings.listen) as listening, SidePort(settings.side, health):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_run(app, listening, health, started, stopping))
+                runner.run(_run(app, listening, health, started, stopping, timer))
     except AdqlError as error:
         return tell(error)
+    finally:
+        timer.cancel()
     return 0
 
 
@@ -63,15 +69,23 @@ def _listening(address: str) -> Iterator[socket.socket]:
         release(listening, address)
 
 
-async def _run(app: FastAPI, listening: socket.socket, health: Health, started: Callback, stopping: Callback) -> None:
+async def _run(
+    app: FastAPI,
+    listening: socket.socket,
+    health: Health,
+    started: Callback,
+    stopping: Callback,
+    timer: threading.Timer,
+) -> None:
     shutdown: Shutdown = app.state.shutdown
     _handle_signals(shutdown)
-    heartbeat = asyncio.create_task(_beat(health))
+    heartbeat, bounding = asyncio.create_task(_beat(health)), asyncio.create_task(_bound_end(shutdown, timer))
     if await _finished_before(started(), shutdown):
         health.ready = True
         await _serve_until(shutdown, app, listening, health)
         await stopping()
     heartbeat.cancel()
+    bounding.cancel()
     if shutdown.failure is not None:
         raise shutdown.failure
 
@@ -86,6 +100,11 @@ async def _beat(health: Health) -> None:
     while True:
         health.beat()
         await asyncio.sleep(_BEAT_SECONDS)
+
+
+async def _bound_end(shutdown: Shutdown, timer: threading.Timer) -> None:
+    await shutdown.begun.wait()
+    timer.start()
 
 
 async def _finished_before(start: Awaitable[None], shutdown: Shutdown) -> bool:

@@ -10,6 +10,7 @@ from adql.config import ServiceSettings
 from adql.errors import AdqlError, EnvironmentFailedError
 from adql.telemetry import logs
 from adql.telemetry.logs import get_logger
+from adql_services.runtime.deadline import end_timer
 from adql_services.runtime.failure import tell
 from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.side_port import Health, SidePort
@@ -29,6 +30,7 @@ class Worker:
     def __init__(self, health: Health) -> None:
         self._health = health
         self._waiting = False
+        self._timer = end_timer()
         self.stopping = False
 
     def beat(self) -> None:
@@ -65,7 +67,13 @@ class Worker:
         if self.stopping:
             raise Stopped
 
+    def ended(self) -> None:
+        """Says that nothing hangs any more."""
+        self._timer.cancel()
+
     def _ask_to_stop(self, signal_number: int, frame: FrameType | None) -> None:
+        if not self.stopping:
+            self._timer.start()
         self.stopping = True
         signal.alarm(GRACE_SECONDS)
         if self._waiting:
@@ -105,4 +113,6 @@ def run_worker(service: str, settings: ServiceSettings, side: str, body: Callabl
         if isinstance(error, EnvironmentFailedError):  # who wrote that environment needs to see where
             get_logger().error("the environment failed", exc_info=error.__cause__)
         return tell(error)
+    finally:
+        worker.ended()
     return 0
