@@ -222,15 +222,38 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline_too(place, connect):
     assert time.monotonic() - start < 2.0
 
 
-def test_a_server_that_does_not_read_is_given_up_at_the_deadline(place, connect, monkeypatch):
-    monkeypatch.setattr("adql.wire.connection.MIN_BYTES_PER_SECOND", 1e9)
-    release = threading.Event()
-    with scripted_server(place, lambda peer: release.wait(10)) as address:
+@pytest.mark.parametrize("bytes_at_once", [0, 1 << 12], ids=["not at all", "a drip"])
+def test_a_server_that_hardly_reads_is_given_up_at_the_deadline(place, connect, monkeypatch, bytes_at_once):
+    monkeypatch.setattr("adql.wire.connection.MIN_BYTES_PER_SECOND", 1e9)  # 0.1 s for the body below
+    given_up, accepted = threading.Event(), threading.Event()
+
+    def act(peer: socket.socket) -> None:
+        accepted.set()
+        while not given_up.wait(0.01):
+            peer.recv(bytes_at_once)
+
+    with scripted_server(place, act) as address:
+        connection, start = connect(address, timeout_seconds=0.2), time.monotonic()
         with pytest.raises(TransportError, match="timed out"):
-            connect(address, timeout_seconds=0.2).request(
-                "POST", "/", body=[bytes(100 * 2**20)], timeout_seconds=-1_599.0
-            )
-        release.set()
+            connection.begin("POST", "/", body=[bytes(100_000_000)])
+        seconds = time.monotonic() - start
+        given_up.set()
+    assert (connection.connects, accepted.is_set()) == (1, True)
+    assert 0.3 <= seconds < 2.0
+
+
+def test_a_slow_body_has_the_time_that_its_length_allows(place, connect, monkeypatch):
+    monkeypatch.setattr("adql.wire.connection.MIN_BYTES_PER_SECOND", 1e7)
+
+    def act(peer: socket.socket) -> None:
+        time.sleep(0.7)
+        read_request(peer)
+        peer.sendall(ok(b"read"))
+
+    with scripted_server(place, act) as address:
+        assert (
+            bytes(connect(address, timeout_seconds=0.5).request("POST", "/", body=[bytes(20_000_000)]).body) == b"read"
+        )
 
 
 def test_a_long_poll_may_take_longer_than_other_requests(place, connect):
