@@ -57,7 +57,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
     limiter = RateLimiter(
         samples_per_insert=replay.samples_per_insert,
         min_size=replay.min_size,
-        capacity=replay.capacity,
+        capacity=specification.replay_capacity,
         max_error=replay.max_error,
         request=specification.algorithm.batch_size * replay.batches_per_request,
         chunk=replay.chunk_transitions,
@@ -68,7 +68,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
         _make_selector(specification),
         limiter,
         Sessions(specification.durability.lease_seconds, time.monotonic),
-        capacity=replay.capacity,
+        capacity=specification.replay_capacity,
         incarnation=incarnation,
         rng=np.random.default_rng([specification.run.seed, incarnation]),
     )
@@ -102,10 +102,10 @@ class _Lifetime:
 
 
 def _make_selector(specification: RunSpecification) -> Selector:
-    replay = specification.replay
+    replay, capacity = specification.replay, specification.replay_capacity
     if replay.sampler == "prioritised":
-        return PrioritisedSelector(replay.capacity, replay.priority_exponent)
-    return UniformSelector(replay.capacity)
+        return PrioritisedSelector(capacity, replay.priority_exponent)
+    return UniformSelector(capacity)
 
 
 def _incarnation(snapshots: Snapshots, directory: Path) -> int:
