@@ -1,6 +1,7 @@
 """The client against servers that answer exactly what a test wants; the real service is met in tests/services."""
 
 import random
+import time
 
 import msgspec
 import numpy as np
@@ -86,6 +87,10 @@ def sent(request):
     return codec.decode(body, [ArraySpec("update", (4,))]).fields
 
 
+def damaged(body):
+    return body[:-1] + bytes([body[-1] ^ 1])
+
+
 def push(client, base=None):
     client.begin_push(VECTOR, base or client.state.version, 8, 100)
     return client.finish_push()
@@ -156,9 +161,7 @@ def test_lost_answer_is_asked_for_again_with_the_same_sequence(tmp_path):
 
 def test_damaged_answer_is_asked_for_again(tmp_path):
     log = []
-    damaged = bytearray(applied(1))
-    damaged[-1] ^= 1
-    script = recording(log, registered(), parameters(), bytes(damaged), applied(1, "duplicate"))
+    script = recording(log, registered(), parameters(), damaged(applied(1)), applied(1, "duplicate"))
     with scripted_server(tmp_path, script) as address:
         client = client_of(address)
         client.register()
@@ -232,6 +235,54 @@ def test_pull_names_the_known_version_and_status(tmp_path):
     assert b'If-None-Match: "1.3"\r\n' in log[2]
 
 
+def late(body, seconds=0.5):
+    """Answers one request after ``seconds``."""
+
+    def act(peer):
+        read_request(peer)
+        time.sleep(seconds)
+        peer.sendall(body)
+        peer.recv(1)
+
+    return act
+
+
+def no_retry(error):
+    raise AssertionError(f"retried: {error}")
+
+
+def test_long_poll_may_last_longer_than_the_limit_of_a_request(tmp_path):
+    with scripted_server(tmp_path, closing_after(registered(), parameters()), late(parameters(4))) as address:
+        client = client_of(address, timeout_seconds=0.2, on_retry=no_retry)
+        client.register()
+        assert client.pull(Version(1, 0), wait_seconds=5.0).version == Version(1, 4)
+        client.close()
+
+
+def test_evaluators_long_poll_may_last_longer_than_the_limit_of_a_request(tmp_path):
+    with scripted_server(tmp_path, late(task())) as address:
+        client = evaluation_client(address, sleep=no_retry, timeout_seconds=0.2)
+        assert client.next(wait_seconds=5.0).id == 5
+        client.close()
+
+
+def test_damaged_parameters_are_pulled_again(tmp_path):
+    script = recording([], registered(), parameters(), damaged(parameters(4)), parameters(4))
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address)
+        client.register()
+        assert client.pull(Version(1, 0)).version == Version(1, 4)
+        assert client.retries == 1
+        client.close()
+
+
+def test_damaged_task_is_asked_for_again(tmp_path):
+    with scripted_server(tmp_path, recording([], damaged(task()), task())) as address:
+        client = evaluation_client(address)
+        assert client.next().id == 5
+        client.close()
+
+
 def test_closing_without_a_server_is_silent():
     client = client_of("unix:/nowhere")
     client.session = "s"
@@ -239,17 +290,23 @@ def test_closing_without_a_server_is_silent():
     assert client.session == ""
 
 
-def test_evaluator_gets_tasks_and_reports_episodes(tmp_path):
-    log = []
+def task():
     fields = {"id": 5, "purpose": "confirm", "episodes": 3, "seed": 2**30, "epoch": 1, "version": 9}
     fields |= {"learner_steps": 80, "environment_steps": 90}
-    task = answer(b"".join(codec.encode(fields, {"parameters": VECTOR})))
+    return answer(b"".join(codec.encode(fields, {"parameters": VECTOR})))
+
+
+def evaluation_client(address, **settings):
+    time = Time()
+    given = {"token": lambda: None, "size": 4, "rng": random.Random(1), "clock": time.clock, "sleep": time.sleep}
+    return EvaluationClient(address, **(given | settings))
+
+
+def test_evaluator_gets_tasks_and_reports_episodes(tmp_path):
+    log = []
     nothing = answer(status="204 No Content").replace(b"content-length: 0\r\n", b"")
-    with scripted_server(tmp_path, recording(log, AWAY, task, answer(), nothing)) as address:
-        time = Time()
-        client = EvaluationClient(
-            address, token=lambda: None, size=4, clock=time.clock, sleep=time.sleep, rng=random.Random(1)
-        )
+    with scripted_server(tmp_path, recording(log, AWAY, task(), answer(), nothing)) as address:
+        client = evaluation_client(address)
         found = client.next(wait_seconds=2)
         client.report(EvaluationResult(5, [1.0, 2.0, 3.0], [4, 5, 6], [True, False, True], 0.5))
         assert client.next() is None

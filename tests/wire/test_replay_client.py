@@ -1,5 +1,6 @@
 import json
 import random
+import time
 
 import numpy as np
 import pytest
@@ -155,6 +156,39 @@ def test_a_connection_lost_while_a_sample_is_under_way_is_asked_again(tmp_path):
         client.begin_sample(2, 2)
         assert len(client.finish_sample()) == 2
         client.close()
+
+
+def test_a_damaged_sample_is_asked_for_again(tmp_path):
+    damaged = sampled(0)[:-1] + b"\1"
+    retries = []
+    with scripted_server(tmp_path, answering(damaged, sampled(2))) as address:
+        client = client_of(address, on_retry=retries.append)
+        client.begin_sample(2, 2)
+        assert len(client.finish_sample()) == 2
+        client.close()
+    assert [error.kind for error in retries] == ["transport"]
+
+
+@pytest.mark.parametrize("verb", ["insert", "sample"])
+def test_a_request_that_may_wait_has_its_own_limit_and_the_wait(tmp_path, monkeypatch, verb):
+    monkeypatch.setattr("adql.wire.replay_client.TIMEOUT_SECONDS", 0.2)
+    retries = []
+
+    def late(peer):
+        read_request(peer)
+        time.sleep(0.5)
+        peer.sendall(INSERTED if verb == "insert" else sampled(0))
+        peer.recv(1)
+
+    with scripted_server(tmp_path, late) as address:
+        client = client_of(address, on_retry=retries.append)
+        if verb == "insert":
+            assert client.insert(batch(), wait_seconds=1.0)
+        else:
+            client.begin_sample(2, 2, wait_seconds=1.0)
+            assert len(client.finish_sample()) == 2
+        client.close()
+    assert retries == []
 
 
 def test_samples_are_cut_into_batches_and_do_not_change_with_the_next_answer(tmp_path):

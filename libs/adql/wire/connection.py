@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from adql.errors import AdqlError, TransportError
-from adql.wire.codec import Buffer
+from adql.errors import AdqlError, MalformedBodyError, TransportError
+from adql.types import ArraySpec
+from adql.wire.codec import Buffer, Message, decode
 from adql.wire.problems import error_from
 
 MIN_BYTES_PER_SECOND = 64 * 1024
@@ -32,6 +33,17 @@ class Response:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: memoryview
+
+    def message(self, expected: Sequence[ArraySpec]) -> Message:
+        """Decodes the body, whose arrays stay views of it.
+
+        Raises:
+            TransportError: it is damaged; the outcome is unknown as if it were lost, and the request may be sent again.
+        """
+        try:
+            return decode(self.body, expected)
+        except MalformedBodyError as error:
+            raise TransportError(f"the answer was damaged: {error}") from None
 
 
 class Connection:
@@ -72,8 +84,11 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         body: Sequence[Buffer] = (),
         timeout_seconds: float | None = None,
+        wait_seconds: float = 0.0,
     ) -> None:
         """Sends a request and does not wait for the answer; ``timeout_seconds`` holds for sending and for answering.
+
+        ``wait_seconds``, which a long poll asks the server to wait at most, come on top.
 
         Raises:
             TransportError: no connection, or the request could not be sent in time; the outcome is unknown.
@@ -93,7 +108,7 @@ class Connection:
         except BaseException:  # interrupted by a signal: half a request may have been sent
             self.close()
             raise
-        self._under_way = timeout
+        self._under_way = timeout + wait_seconds
 
     def finish(self) -> Response:
         """Waits for the answer to the request under way.
@@ -126,9 +141,10 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         body: Sequence[Buffer] = (),
         timeout_seconds: float | None = None,
+        wait_seconds: float = 0.0,
     ) -> Response:
         """``begin`` and ``finish`` in one."""
-        self.begin(method, path, headers=headers, body=body, timeout_seconds=timeout_seconds)
+        self.begin(method, path, headers=headers, body=body, timeout_seconds=timeout_seconds, wait_seconds=wait_seconds)
         return self.finish()
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """An evaluator's side of the parameter server: takes versions to evaluate, reports what came of them."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers
 
 _JSON = {"Content-Type": routes.JSON}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ class EvaluationClient:
     def next(self, wait_seconds: float = 0.0) -> EvaluationTask | None:
         """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
         wait = min(wait_seconds, routes.MAX_WAIT_SECONDS)
-        response = self._ask("GET", f"{routes.NEXT_EVALUATION}?wait={wait:g}")
-        return None if response.status == 204 else _task(codec.decode(response.body, self._arrays))
+        path = f"{routes.NEXT_EVALUATION}?wait={wait:g}"
+        return self._retried(lambda: self._taken(self._requested("GET", path, wait_seconds=wait)))
 
     def report(self, result: EvaluationResult) -> None:
         """Reports a result; a second report of the same task changes nothing."""
@@ -81,20 +83,31 @@ class EvaluationClient:
             "successes": None if result.successes is None else list(result.successes),
             "seconds": result.seconds,
         }
-        self._ask("POST", routes.EVALUATIONS, msgspec.json.encode(body))
+        encoded = msgspec.json.encode(body)
+        self._retried(lambda: self._requested("POST", routes.EVALUATIONS, headers=_JSON, body=[encoded]))
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Response:
-        def attempt() -> Response:
-            buffers = [] if body is None else [body]
-            response = self._connection.request(method, path, headers=_JSON if buffers else {}, body=buffers)
-            self._state = from_headers(response.headers)
-            return response
+    def _taken(self, response: Response) -> EvaluationTask | None:
+        return None if response.status == 204 else _task(response.message(self._arrays))
 
-        return call_with_retry(attempt, self._backoff, deadline_seconds=None)
+    def _retried(self, operation: Callable[[], T]) -> T:
+        return call_with_retry(operation, self._backoff, deadline_seconds=None)
+
+    def _requested(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[codec.Buffer] = (),
+        wait_seconds: float = 0.0,
+    ) -> Response:
+        response = self._connection.request(method, path, headers=headers, body=body, wait_seconds=wait_seconds)
+        self._state = from_headers(response.headers)
+        return response
 
 
 def _task(message: codec.Message) -> EvaluationTask:

@@ -171,14 +171,19 @@ class ParameterClient:
     def pull(self, newer_than: Version | None, wait_seconds: float = 0.0) -> Parameters | None:
         """Returns newer parameters; None if there are none after ``wait_seconds``, or when the run has a new status."""
         headers = {} if newer_than is None else {"If-None-Match": f'"{newer_than}"'}
-        path = f"{routes.PARAMETERS}?wait={min(wait_seconds, routes.MAX_WAIT_SECONDS):g}&status={self.state.status}"
+        wait = min(wait_seconds, routes.MAX_WAIT_SECONDS)
+        path = f"{routes.PARAMETERS}?wait={wait:g}&status={self.state.status}"
         start = self._clock()
-        response = self._ask("GET", path, headers)
-        if not wait_seconds:
+        parameters = self._retried(lambda: self._pulled(self._requested("GET", path, headers, wait_seconds=wait)))
+        if not wait:
             self._on_answer("pull", self._clock() - start)
-        parameters = None if response.status == 304 else self._parameters(self._decoded(response), "pull")
         self._look_after_held()
         return parameters
+
+    def _pulled(self, response: Response) -> Parameters | None:
+        if response.status == 304:
+            return None
+        return self._parameters(response.message(self._answer_arrays), "pull")
 
     def _pull_now(self) -> Parameters:
         parameters = self.pull(None)
@@ -236,7 +241,7 @@ class ParameterClient:
         if not self._begun:
             self._send(update)
         self._begun = False
-        message = self._decoded(self._observed(self._pushing.finish()))
+        message = self._observed(self._pushing.finish()).message(self._answer_arrays)
         return Answer(
             message.text("outcome"),
             Version(message.integer("applied_epoch"), message.integer("applied_version")),
@@ -277,9 +282,19 @@ class ParameterClient:
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Sequence[codec.Buffer] = ()
     ) -> Response:
+        return self._retried(lambda: self._requested(method, path, headers, body))
+
+    def _requested(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[codec.Buffer] = (),
+        wait_seconds: float = 0.0,
+    ) -> Response:
         """One connection is enough unless a push is under way on it."""
         connection = self._pushing if self._pending is None else self._asking
-        return self._retried(lambda: self._observed(connection.request(method, path, headers=headers or {}, body=body)))
+        return self._observed(connection.request(method, path, headers=headers, body=body, wait_seconds=wait_seconds))
 
     def _retried(self, operation: Callable[[], T]) -> T:
         return call_with_retry(operation, self._backoff, deadline_seconds=None, on_retry=self._count_retry)
@@ -291,13 +306,6 @@ class ParameterClient:
     def _observed(self, response: Response) -> Response:
         self._state = from_headers(response.headers)
         return response
-
-    def _decoded(self, response: Response) -> codec.Message:
-        """A damaged answer leaves the outcome unknown, as a lost one does: the same request may be sent again."""
-        try:
-            return codec.decode(response.body, self._answer_arrays)
-        except MalformedBodyError as error:
-            raise TransportError(f"the answer was damaged: {error}") from None
 
     def _parameters(self, message: codec.Message, operation: str) -> Parameters:
         version, encoded = Version(message.integer("epoch"), message.integer("version")), message.arrays["parameters"]

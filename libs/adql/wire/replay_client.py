@@ -51,10 +51,10 @@ class ReplayClient:
         self._sample_arrays = replay_format.sample_arrays(signature)
         self._backoff = Backoff(clock, sleep, rng)
         self._deadline_seconds, self._on_retry = deadline_seconds, on_retry
-        self._control = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS)
-        self._bulk = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS)
+        self._control = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
+        self._bulk = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
         self._chunk = 0
-        self._asked: str | None = None
+        self._asked: tuple[str, float] | None = None
         self._sent = False
         self._come_again_at = 0.0
         self._newest: list[tuple[ReplaySample, int]] = []
@@ -70,28 +70,27 @@ class ReplayClient:
         body = codec.encode(fields, {name: np.ascontiguousarray(column) for name, column in columns.items()})
         path = f"{routes.INSERT}?wait={wait_seconds:g}"
         self._pause_before(wait_seconds)
-        answer = self._persist(lambda: self._post(path, _BINARY, body))
+        answer = self._persist(lambda: self._post(path, _BINARY, body, wait_seconds))
         self._chunk += answer is not None
         return answer is not None
 
     def begin_sample(self, batches: int, batch_size: int, wait_seconds: float = 0.0) -> None:
         """Asks for ``batches`` batches and does not wait for them."""
         query = {"batches": batches, "batch_size": batch_size, "wait": f"{wait_seconds:g}"}
-        self._asked = f"{routes.SAMPLE}?{urlencode(query | self._fields)}"
+        self._asked = f"{routes.SAMPLE}?{urlencode(query | self._fields)}", wait_seconds
         self._pause_before(wait_seconds)
         try:
-            self._bulk.begin("GET", self._asked)
-            self._sent = True
+            self._send_asked()
         except TransportError as error:
             self._on_retry(error)  # finish_sample sends it again
 
     def finish_sample(self) -> list[ReplaySample] | None:
         """Returns the batches asked for, in memory of their own; None when refused for now."""
-        response = self._persist(self._receive_sample)
+        received = self._persist(self._receive_sample)
         self._asked = None
-        if response is None:
+        if received is None:
             return None
-        self._newest = self._samples(response)
+        self._newest = received
         return [sample for sample, _ in self._newest]
 
     def update_priorities(self, samples: Sequence[ReplaySample], td_errors: Sequence[Array]) -> None:
@@ -149,20 +148,27 @@ class ReplayClient:
         if wait_seconds and (early := self._come_again_at - self._backoff.clock()) > 0:
             self._backoff.sleep(early)
 
-    def _post(self, path: str, headers: dict[str, str], body: Sequence[codec.Buffer]) -> Response:
-        return self._control.request("POST", path, headers=headers, body=body)
+    def _post(
+        self, path: str, headers: dict[str, str], body: Sequence[codec.Buffer], wait_seconds: float = 0.0
+    ) -> Response:
+        return self._control.request("POST", path, headers=headers, body=body, wait_seconds=wait_seconds)
 
-    def _receive_sample(self) -> Response:
+    def _send_asked(self) -> None:
         if self._asked is None:
             raise RuntimeError("no sample is under way; begin_sample() first")
+        path, wait_seconds = self._asked
+        self._bulk.begin("GET", path, wait_seconds=wait_seconds)
+        self._sent = True
+
+    def _receive_sample(self) -> list[tuple[ReplaySample, int]]:
         if not self._sent:
-            self._bulk.begin("GET", self._asked)
+            self._send_asked()
         self._sent = False
-        return self._bulk.finish()
+        return self._samples(self._bulk.finish())
 
     def _samples(self, response: Response) -> list[tuple[ReplaySample, int]]:
         """Copies the arrays out of the connection's buffer and cuts them into numbered batches."""
-        message = codec.decode(response.body, self._sample_arrays)
+        message = response.message(self._sample_arrays)
         first, incarnation, size = (message.integer(name) for name in ("first_batch", "incarnation", "size"))
         arrays = {name: array.copy() for name, array in message.arrays.items()}
         item_ids, probabilities = arrays.pop("item_ids"), arrays.pop("probabilities")
