@@ -1,9 +1,16 @@
-"""What a learner publishes of its wire."""
+"""What a learner publishes of its wire, and its file of episodes."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from structlog.testing import capture_logs
+
+from adql.agent.actor import Episode
+from adql.errors import InputError
 from adql.telemetry.metrics import REGISTRY
-from adql_services.learner.reporting import MetricsReport
+from adql.types import Clocks
+from adql_services.learner.reporting import EpisodeFile, MetricsReport
 
 
 def published(operation: str, direction: str) -> float:
@@ -22,3 +29,19 @@ def test_bytes_of_vectors_are_published_once_by_operation_and_direction():
     report.publish_wire(client(push_sent=10))
     report.publish_wire(client(push_sent=30, pull_received=7))
     assert (published("push", "sent") - before, published("pull", "received")) == (30, 7)
+
+
+def test_episodes_file_that_cannot_be_opened_is_refused_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write ADQL_EPISODES_FILE=.*Not a directory; name a file that can"):
+        EpisodeFile(tmp_path / "file" / "episodes.csv")
+
+
+def test_full_disk_under_the_episodes_file_is_told_once_and_stops_nothing():
+    file = EpisodeFile(Path("/dev/full"))
+    episode = Episode(1.0, 10, 0.1, None)
+    with capture_logs() as lines:
+        for _ in range(3):
+            file.write([episode], 0, SimpleNamespace(clocks=Clocks(5, 0)))
+    file._stream.close()
+    assert [line["event"] for line in lines] == ["episodes are not written; learning goes on"]

@@ -20,6 +20,7 @@ from adql.config.settings import (
     ServiceSettings,
 )
 from adql.config.specification import (
+    MAX_EPISODES,
     AlgorithmSettings,
     DurabilitySettings,
     EnvironmentSettings,
@@ -38,6 +39,7 @@ from adql.config.specification import (
 )
 
 __all__ = [
+    "MAX_EPISODES",
     "AlgorithmSettings",
     "DurabilitySettings",
     "EnvironmentSettings",

@@ -229,13 +229,18 @@ class TrainingSettings(Section):
     """Greedy mean return to reach; null: the environment's reward_threshold, if it has one."""
 
 
+MAX_EPISODES = 1_000
+"""Of one evaluation: the longest numbers (25 + 17 + 6 bytes of JSON an episode) stay below the 64 KiB of a request."""
+EpisodeCount = Annotated[int, Field(ge=1, le=MAX_EPISODES)]
+
+
 class EvaluationSettings(Section):
     """Greedy episodes on reserved seeds."""
 
     every_learner_steps: PositiveInt = 1_000
-    episodes: PositiveInt = 20
+    episodes: EpisodeCount = 20
     """Environment copies, one episode each."""
-    confirm_episodes: PositiveInt = 100
+    confirm_episodes: EpisodeCount = 100
     """Fresh episodes that confirm the goal."""
 
 

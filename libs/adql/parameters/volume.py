@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from adql.errors import CheckpointError, StoreLostError
+from adql.errors import CheckpointError, InputError, StoreLostError
 from adql.parameters.checkpoints import Checkpoints
 from adql.parameters.evaluation_log import EvaluationLog
 from adql.parameters.files import read_tensors, remove_leftovers, write_atomically, write_tensors
@@ -123,10 +123,16 @@ def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> 
     """Refuses to begin anew, or to go on from less than was announced.
 
     Raises:
+        InputError: the volume belongs to a run of another name.
         StoreLostError: the volume knows the run, and the store is empty, older, or holds another run of that name.
     """
     if record is None:
         return
+    if record.name != run:
+        raise InputError(
+            f"this server's directory belongs to run {record.name!r}, not {run!r}; "
+            f"go on with run.name={record.name}, or give {run!r} a directory of its own"
+        )
     known = Version(record.epoch, record.version)
     if stored is None:
         raise StoreLostError(f"the store does not know run {run!r}, this volume has its version {known}; {_WAY_OUT}")

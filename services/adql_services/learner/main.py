@@ -28,6 +28,7 @@ def run(specification: RunSpecification, settings: LearnerSettings) -> int:
 
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
     network = make_network(specification.network, _signature(specification))
+    episodes_file = EpisodeFile(settings.episodes_file)
     parameters = _parameter_client(specification, settings, network, worker)
     start = parameters.register()
     replay = _replay_client(specification, settings, parameters, worker)
@@ -38,7 +39,7 @@ def _work(specification: RunSpecification, settings: LearnerSettings, worker: Wo
     )
     worker.ready()
     try:
-        _drive(assembly, parts, EpisodeFile(settings.episodes_file), worker)
+        _drive(assembly, parts, episodes_file, worker)
     finally:
         replay.close()
         parameters.close()

@@ -2,23 +2,35 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from io import FileIO
 from pathlib import Path
 
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
 from adql.agent.study import Study
-from adql.errors import AdqlError
+from adql.errors import AdqlError, InputError
 from adql.schedules import Schedule
 from adql.telemetry import metrics
+from adql.telemetry.logs import get_logger
 from adql.types import RunState
 from adql.wire.parameter_client import ParameterClient
 
 
 class EpisodeFile:
-    """Appends episodes to one file that several learners share: each write is one appended block of whole lines."""
+    """Appends episodes to one file that several learners share: each write is one appended block of whole lines.
+
+    Raises:
+        InputError: the file cannot be opened; only at construction. A disk that is full later does not stop learning.
+    """
 
     def __init__(self, path: Path | None) -> None:
-        self._stream = path.open("ab", buffering=0) if path else None
+        try:
+            self._stream = path.open("ab", buffering=0) if path else None
+        except OSError as error:
+            raise InputError(
+                f"cannot write ADQL_EPISODES_FILE={path}: {error.strerror}; name a file that can be written, or none"
+            ) from None
+        self._broken = False
 
     def write(self, episodes: Iterable[Episode], slot: int, state: RunState) -> None:
         """Appends a line an episode: Unix time, slot, the run's environment steps, return, length, ε, success."""
@@ -28,7 +40,17 @@ class EpisodeFile:
             for e in episodes
         )
         if self._stream and lines:
-            self._stream.write(lines.encode())
+            self._append(self._stream, lines.encode())
+
+    def _append(self, stream: FileIO, lines: bytes) -> None:
+        """An outage is told once, when it begins."""
+        try:
+            stream.write(lines)
+            self._broken = False
+        except OSError as error:
+            if not self._broken:
+                get_logger().error("episodes are not written; learning goes on", error=str(error))
+            self._broken = True
 
 
 class MetricsReport:

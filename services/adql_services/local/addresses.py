@@ -6,11 +6,16 @@ import tempfile
 from pathlib import Path
 
 
+def private_folder() -> Path:
+    """Makes a folder of mode 0700; in /tmp, since socket paths have 107 bytes and $TMPDIR may be longer."""
+    return Path(tempfile.mkdtemp(prefix="adql-", dir="/tmp"))
+
+
 class Rendezvous:
-    """A folder of mode 0700 with the sockets and the token of one run; short, since socket paths have 107 bytes."""
+    """A private folder with the sockets and the token of one run."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="adql-", dir="/tmp"))
+        self.path = private_folder()
         self.token_file = self.path / "token"
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")

