@@ -24,6 +24,7 @@ class StoreDouble:
 
     def __init__(self, held: Mark) -> None:
         self.held, self.tries, self.before = held, 0, lambda state: None
+        self.address = "unix:///nowhere"
 
     def commit(self, state, replaces):
         self.tries += 1

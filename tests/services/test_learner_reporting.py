@@ -18,6 +18,9 @@ def published(operation: str, direction: str) -> float:
     return REGISTRY.get_sample_value("adql_wire_bytes_total", labels) or 0.0
 
 
+REPLAY = SimpleNamespace(reconnects=0)
+
+
 def client(**bulk_bytes: int) -> SimpleNamespace:
     """What the report reads of a ParameterClient; keys are operation_direction."""
     pairs = {tuple(name.split("_")): count for name, count in bulk_bytes.items()}
@@ -26,8 +29,8 @@ def client(**bulk_bytes: int) -> SimpleNamespace:
 
 def test_bytes_of_vectors_are_published_once_by_operation_and_direction():
     report, before = MetricsReport(), published("push", "sent")
-    report.publish_wire(client(push_sent=10))
-    report.publish_wire(client(push_sent=30, pull_received=7))
+    report.publish_wire(client(push_sent=10), REPLAY)
+    report.publish_wire(client(push_sent=30, pull_received=7), REPLAY)
     assert (published("push", "sent") - before, published("pull", "received")) == (30, 7)
 
 

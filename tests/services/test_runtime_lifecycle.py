@@ -193,7 +193,8 @@ def test_a_worker_that_does_not_let_itself_be_interrupted_is_cut_off_with_exit_1
 def test_an_address_in_use_is_one_line_and_exit_2_and_leaves_the_first_alone(tmp_path, kind):
     with running(tmp_path, kind) as first:
         second = subprocess.run(first.process.args, capture_output=True, text=True, timeout=15)
-        assert second.returncode == 2 and "in use" in second.stderr.splitlines()[-1]
+        complaint = f"ADQL_LISTEN={first.listen}: it is already in use; set ADQL_LISTEN to another address or stop"
+        assert second.returncode == 2 and complaint in second.stderr.splitlines()[-1]
         assert "Traceback" not in second.stderr and first.probe("/readyz") == 200
         with first.connection() as connection:
             assert connection.request("GET", "/v1/openapi.json").status == 200
@@ -220,7 +221,7 @@ def test_sockets_belong_to_their_owner_alone_and_are_removed_at_the_end(tmp_path
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
-        ("unix:/" + "a" * 107, "longer than 107 bytes"),
+        ("unix:/" + "a" * 107, "more than 107 bytes"),
         ("unix:/no/such/directory/x.sock", "No such file"),
         ("unix:/etc/hostname", "no socket"),
         ("http://host.invalid:8000", "cannot listen"),

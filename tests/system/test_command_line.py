@@ -146,7 +146,8 @@ def test_port_in_use_is_refused(service, tmp_path):
         taken.listen()
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         environ = {"ADQL_SIDE": address, "ADQL_LISTEN": f"http://127.0.0.1:{free_port()}", "ADQL_AUTH": "false"}
-        check_refused(adql(service, cwd=tmp_path, environ=environ), "already in use", address)
+        way_out = f"ADQL_SIDE={address}: it is already in use; set ADQL_SIDE to another address or stop what uses it"
+        check_refused(adql(service, cwd=tmp_path, environ=environ), way_out)
 
 
 def test_services_started_by_hand_train_over_tcp_and_refuse_a_foreign_learner(tmp_path):

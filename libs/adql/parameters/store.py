@@ -7,6 +7,7 @@ unknown outcome the caller reads the mark back before anything else.
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -49,6 +50,8 @@ class WeightStore:
         self, url: str, run: str, *, password: str | None = None, timeout_seconds: float = 2.0, state_bytes: int = 0
     ) -> None:
         self._key = f"adql:{run}"
+        self.address = _without_secrets(url)
+        """For people and logs."""
         self._state_bytes = state_bytes
         self._redis = redis.Redis.from_url(
             url,
@@ -120,6 +123,12 @@ class WeightStore:
             message = f"weight store: {type(error).__name__}: {error}"
             kind = StoreRefusedError if isinstance(error, redis.ResponseError) else StoreUnavailableError
             raise kind(message, retry_after_ms=200) from error
+
+
+def _without_secrets(url: str) -> str:
+    """User, password and query may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _values(mark: Mark) -> tuple[str, str, str, str]:

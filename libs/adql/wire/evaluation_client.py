@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from adql.errors import AdqlError
 from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import Connection, Response
@@ -57,16 +58,24 @@ class EvaluationClient:
         sleep: Callable[[float], None],
         rng: random.Random,
         timeout_seconds: float = 60.0,
+        on_retry: Callable[[AdqlError], None] = lambda error: None,
+        on_success: Callable[[], None] = lambda: None,
     ) -> None:
         self._arrays = [ArraySpec("parameters", (size,))]
         self._connection = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
         self._backoff = Backoff(clock, sleep, rng)
+        self._on_retry, self._on_success = on_retry, on_success
         self._state: RunState | None = None
 
     @property
     def state(self) -> RunState | None:
         """The run as the newest answer told it; None before the first."""
         return self._state
+
+    @property
+    def reconnects(self) -> int:
+        """Connections that were made again after one was lost."""
+        return max(0, self._connection.connects - 1)
 
     def next(self, wait_seconds: float = 0.0) -> EvaluationTask | None:
         """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
@@ -94,7 +103,9 @@ class EvaluationClient:
         return None if response.status == 204 else _task(response.message(self._arrays))
 
     def _retried(self, operation: Callable[[], T]) -> T:
-        return call_with_retry(operation, self._backoff, deadline_seconds=None)
+        return call_with_retry(
+            operation, self._backoff, deadline_seconds=None, on_retry=self._on_retry, on_success=self._on_success
+        )
 
     def _requested(
         self,

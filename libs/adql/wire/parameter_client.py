@@ -66,6 +66,7 @@ class ParameterClient:
         window_bytes: int = WINDOW_BYTES,
         durable: bool = False,
         on_retry: Callable[[AdqlError], None] = lambda error: None,
+        on_success: Callable[[], None] = lambda: None,
         on_answer: Callable[[str, float], None] = lambda operation, seconds: None,
     ) -> None:
         self._run, self._config_hash, self._role = run, config_hash, role
@@ -79,7 +80,7 @@ class ParameterClient:
         self._pending: HeldUpdate | None = None
         self._begun = False
         self._state: RunState | None = None
-        self._clock, self._on_retry, self._on_answer = clock, on_retry, on_answer
+        self._clock, self._on_retry, self._on_success, self._on_answer = clock, on_retry, on_success, on_answer
         self._begun_at = 0.0
         self._steps_told, self._steps_before = 0, 0
         self.session, self.slot = "", 0
@@ -297,7 +298,13 @@ class ParameterClient:
         return self._observed(connection.request(method, path, headers=headers, body=body, wait_seconds=wait_seconds))
 
     def _retried(self, operation: Callable[[], T]) -> T:
-        return call_with_retry(operation, self._backoff, deadline_seconds=None, on_retry=self._count_retry)
+        return call_with_retry(
+            operation,
+            self._backoff,
+            deadline_seconds=None,
+            on_retry=self._count_retry,
+            on_success=self._on_success,
+        )
 
     def _count_retry(self, error: AdqlError) -> None:
         self.retries += 1

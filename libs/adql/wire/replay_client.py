@@ -46,11 +46,12 @@ class ReplayClient:
         rng: random.Random,
         deadline_seconds: float = DEADLINE_SECONDS,
         on_retry: Callable[[AdqlError], None] = lambda error: None,
+        on_success: Callable[[], None] = lambda: None,
     ) -> None:
         self._fields: dict[str, codec.Field] = {"session": session, "config_hash": config_hash}
         self._sample_arrays = replay_format.sample_arrays(signature)
         self._backoff = Backoff(clock, sleep, rng)
-        self._deadline_seconds, self._on_retry = deadline_seconds, on_retry
+        self._deadline_seconds, self._on_retry, self._on_success = deadline_seconds, on_retry, on_success
         self._control = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
         self._bulk = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
         self._chunk = 0
@@ -58,6 +59,11 @@ class ReplayClient:
         self._sent = False
         self._come_again_at = 0.0
         self._newest: list[tuple[ReplaySample, int]] = []
+
+    @property
+    def reconnects(self) -> int:
+        """Connections that were made again after one was lost."""
+        return sum(max(0, connection.connects - 1) for connection in (self._control, self._bulk))
 
     def insert(self, batch: TransitionBatch, wait_seconds: float = 0.0, td_errors: Array | None = None) -> bool:
         """Inserts the whole batch, or returns False when refused for now: call again with the same one.
@@ -139,7 +145,11 @@ class ReplayClient:
 
         try:
             return call_with_retry(
-                attempt, self._backoff, deadline_seconds=self._deadline_seconds, on_retry=self._on_retry
+                attempt,
+                self._backoff,
+                deadline_seconds=self._deadline_seconds,
+                on_retry=self._on_retry,
+                on_success=self._on_success,
             )
         except UnavailableError:
             return None

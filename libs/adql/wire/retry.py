@@ -41,6 +41,7 @@ def call_with_retry(
     *,
     deadline_seconds: float | None,
     on_retry: Callable[[AdqlError], None] = lambda error: None,
+    on_success: Callable[[], None] = lambda: None,
 ) -> T:
     """Calls ``operation`` until it succeeds, fails for good, or the next wait would end beyond the deadline.
 
@@ -49,6 +50,7 @@ def call_with_retry(
         backoff: how long to wait.
         deadline_seconds: counted from now; None: for ever.
         on_retry: told of the error before each wait, for counters.
+        on_success: told before the return.
 
     Raises:
         AdqlError: the last error of ``operation``, unchanged.
@@ -57,12 +59,15 @@ def call_with_retry(
     attempt = 0
     while True:
         try:
-            return operation()
+            result = operation()
         except (RateLimitedError, UnavailableError) as error:
             wait = backoff.seconds(attempt, asked_seconds(error))
             if end is not None and backoff.clock() + wait > end:
                 raise
             on_retry(error)
+        else:
+            on_success()
+            return result
         backoff.sleep(wait)
         attempt += 1
 

@@ -9,6 +9,7 @@ from adql.config import EvaluatorSettings, RunSpecification
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
+from adql_services.runtime.outage import Outage
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
 WAIT_SECONDS = 1.0
@@ -23,6 +24,7 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
     assert specification.environment.signature is not None, "the command line resolves the environment"
     network = make_network(specification.network, specification.environment.signature)
+    outage = Outage("parameter server", "ADQL_PARAMETER_SERVER_URL", settings.parameter_server_url)
     client = EvaluationClient(
         settings.parameter_server_url,
         token=client_token(settings),
@@ -30,6 +32,8 @@ def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: 
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),
+        on_retry=outage.retried,
+        on_success=outage.answered,
     )
     worker.ready()
     while not worker.stopping:

@@ -11,7 +11,8 @@ from adql.telemetry.logs import get_logger
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
 from adql_services.learner.assembly import Assembly, Parts, assemble
-from adql_services.learner.reporting import EpisodeFile, MetricsReport, count_retry, observe_answer
+from adql_services.learner.reporting import EpisodeFile, MetricsReport, observe_answer
+from adql_services.runtime.outage import Outage
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
 IDLE_WAIT_SECONDS = 1.0
@@ -75,12 +76,13 @@ def _tell(
     if assembly.study is not None:
         report.publish_learning(assembly.study, learning_rate)
     report.publish_time(parts.stopwatch)
-    report.publish_wire(parts.parameters)
+    report.publish_wire(parts.parameters, parts.replay)
 
 
 def _parameter_client(
     specification: RunSpecification, settings: LearnerSettings, network: Network, worker: Worker
 ) -> ParameterClient:
+    outage = Outage("parameter server", "ADQL_PARAMETER_SERVER_URL", settings.parameter_server_url)
     return ParameterClient(
         settings.parameter_server_url,
         token=client_token(settings),
@@ -93,7 +95,8 @@ def _parameter_client(
         sleep=worker.sleep,
         rng=random.Random(),
         timeout_seconds=TIMEOUT_SECONDS,
-        on_retry=count_retry,
+        on_retry=outage.retried,
+        on_success=outage.answered,
         on_answer=observe_answer,
     )
 
@@ -101,6 +104,7 @@ def _parameter_client(
 def _replay_client(
     specification: RunSpecification, settings: LearnerSettings, parameters: ParameterClient, worker: Worker
 ) -> ReplayClient:
+    outage = Outage("replay service", "ADQL_REPLAY_URL", settings.replay_url)
     return ReplayClient(
         settings.replay_url,
         token=client_token(settings),
@@ -110,7 +114,8 @@ def _replay_client(
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),
-        on_retry=count_retry,
+        on_retry=outage.retried,
+        on_success=outage.answered,
     )
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
 from adql.agent.study import Study
-from adql.errors import AdqlError, InputError
+from adql.errors import InputError
 from adql.schedules import Schedule
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import RunState
 from adql.wire.parameter_client import ParameterClient
+from adql.wire.replay_client import ReplayClient
 
 
 class EpisodeFile:
@@ -84,12 +85,12 @@ class MetricsReport:
         for activity, seconds in stopwatch.seconds.items():
             metrics.ACTIVITY_SECONDS.labels(activity).inc(self._growth(activity, seconds))
 
-    def publish_wire(self, client: ParameterClient) -> None:
+    def publish_wire(self, client: ParameterClient, replay: ReplayClient) -> None:
         """Publishes the bytes of vectors, and what became of updates that were not acknowledged."""
         for (operation, direction), count in client.bulk_bytes.items():
             growth = self._growth(f"{operation} {direction}", count)
             metrics.WIRE_BYTES.labels(operation, direction, client.encoding).inc(growth)
-        metrics.RECONNECTS.inc(self._growth("reconnects", client.reconnects))
+        metrics.RECONNECTS.inc(self._growth("reconnects", client.reconnects + replay.reconnects))
         metrics.UPDATES_AT_RISK.inc(self._growth("at_risk", client.updates_at_risk))
         metrics.UPDATES_RESENT.inc(self._growth("resent", client.updates_resent))
 
@@ -104,11 +105,6 @@ class MetricsReport:
         growth = value - self._reported.get(name, 0.0)
         self._reported[name] = value
         return growth
-
-
-def count_retry(error: AdqlError) -> None:
-    """Counts a request that is sent again."""
-    metrics.RETRIES.labels(error.kind).inc()
 
 
 def observe_answer(operation: str, seconds: float) -> None:

@@ -13,6 +13,7 @@ from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.opening import Opened
+from adql_services.parameter_server.reminder import Reminder
 
 TICK_SECONDS = 1.0
 """How often an idle server looks at leases and at its store."""
@@ -199,18 +200,25 @@ class Committer:
         """Refuses updates until the store has confirmed a commit again; what it holds is read back first."""
         self._set_available(False)
         metrics.COMMIT_FAILURES.inc()
-        get_logger().warning("the weight store is away", error=str(error))
-        seconds = RETRY_SECONDS
+        seconds, reminder = RETRY_SECONDS, Reminder(time.monotonic)
+        self._say_away(error, reminder)
         while not (self._machine.available or await _wait(self._ending, seconds)):
             seconds = min(2 * seconds, MAX_RETRY_SECONDS)
             try:
                 await asyncio.to_thread(self._store.check_durable)
                 await self._look_at_store()
                 await self._commit()
-            except StoreUnavailableError:
+            except StoreUnavailableError as again:
                 metrics.COMMIT_FAILURES.inc()
+                self._say_away(again, reminder)
         if self._machine.available:
             get_logger().info("went on with the weight store", durable=str(self._machine.durable))
+
+    def _say_away(self, error: StoreUnavailableError, reminder: Reminder) -> None:
+        if reminder.is_due():
+            get_logger().warning(
+                "the weight store is away", address=self._store.address, error=str(error), hint="start it again"
+            )
 
     def _set_available(self, available: bool) -> None:
         if available != self._machine.available:

@@ -19,12 +19,14 @@ from adql.parameters.store import WeightStore
 from adql.parameters.volume import Volume, check_store
 from adql.telemetry.logs import get_logger
 from adql.types import Manifest
+from adql_services.parameter_server.reminder import Reminder
 
 STORE_WAIT_SECONDS = 60.0
 """How long a server that starts waits for its store to answer."""
 MAX_TAKEOVERS = 100
 """Attempts to commit a new epoch while an older server still commits in between."""
 _POLL_SECONDS = 0.1
+_HINT = "start it there, or set ADQL_REDIS_URL to where it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def open_run(
     store = open_store(specification, settings)
     with _volume_errors(settings.directory):
         volume = Volume(settings.directory, manifest(specification))
-    deadline = time.monotonic() + STORE_WAIT_SECONDS
+    deadline, reminder = time.monotonic() + STORE_WAIT_SECONDS, Reminder(time.monotonic)
     while True:
         try:
             store.check_durable()
@@ -67,8 +69,10 @@ def open_run(
                 return _take_over(specification, machine, store, volume, owner)
         except StoreUnavailableError as error:
             if time.monotonic() > deadline or cancelled():
-                raise
-            get_logger().warning("waiting for the weight store", error=str(error))
+                seconds = f"{STORE_WAIT_SECONDS:g} s"
+                raise StoreUnavailableError(f"{error}; {store.address} was waited for {seconds}: {_HINT}") from None
+            if reminder.is_due():
+                get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_HINT)
         time.sleep(_POLL_SECONDS)
 
 

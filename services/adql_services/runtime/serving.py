@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from adql.config import ServerSettings
 from adql.errors import AdqlError
+from adql.telemetry.logs import get_logger
 from adql_services.runtime.deadline import END_SECONDS, end_timer
 from adql_services.runtime.failure import tell
 from adql_services.runtime.protocol import GuardedProtocol
@@ -52,7 +53,7 @@ def serve(
     try:
         with _listening(settings.listen) as listening, SidePort(settings.side, health):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_run(app, listening, health, started, stopping, timer))
+                runner.run(_run(app, settings, listening, health, started, stopping, timer))
     except AdqlError as error:
         return tell(error)
     finally:
@@ -62,7 +63,7 @@ def serve(
 
 @contextlib.contextmanager
 def _listening(address: str) -> Iterator[socket.socket]:
-    listening = listen(address)
+    listening = listen(address, "ADQL_LISTEN")
     try:
         yield listening
     finally:
@@ -71,6 +72,7 @@ def _listening(address: str) -> Iterator[socket.socket]:
 
 async def _run(
     app: FastAPI,
+    settings: ServerSettings,
     listening: socket.socket,
     health: Health,
     started: Callback,
@@ -82,6 +84,7 @@ async def _run(
     heartbeat, bounding = asyncio.create_task(_beat(health)), asyncio.create_task(_bound_end(shutdown, timer))
     if await _finished_before(started(), shutdown):
         health.ready = True
+        get_logger().info("listening", address=settings.listen, side=settings.side)
         await _serve_until(shutdown, app, listening, health)
         await stopping()
     heartbeat.cancel()

@@ -47,7 +47,7 @@ class SidePort:
 
     def __init__(self, address: str, health: Health) -> None:
         self._address = address
-        self._listening = listen(address)
+        self._listening = listen(address, "ADQL_SIDE")
         self._server = _Server(self._listening, health)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="side-port", daemon=True)
 

@@ -15,17 +15,20 @@ BACKLOG = 2048
 MAX_UNIX_PATH_BYTES = 107
 
 
-def listen(address: str) -> socket.socket:
+def listen(address: str, variable: str) -> socket.socket:
     """Returns a listening socket; a unix socket has mode 0600, and replaces the one of a server that is gone.
 
     Raises:
-        InputError: in use, not allowed, not resolvable, or a path of more than 107 bytes.
+        InputError: in use, not allowed, not resolvable, or a path of more than 107 bytes; names ``variable``, in which
+            ``address`` was set.
     """
     try:
         return _listen_unix(address.removeprefix("unix:")) if address.startswith("unix:") else _listen_tcp(address)
     except OSError as error:
-        reason = "already in use" if error.errno == errno.EADDRINUSE else error.strerror
-        raise InputError(f"cannot listen on {address}: {reason}; choose another address or stop what uses it") from None
+        taken = error.errno == errno.EADDRINUSE
+        reason = "it is already in use" if taken else error.strerror
+        way_out = f"set {variable} to another address" + (" or stop what uses it" if taken else "")
+        raise InputError(f"cannot listen on {variable}={address}: {reason}; {way_out}") from None
 
 
 def release(listening: socket.socket, address: str) -> None:
@@ -37,7 +40,7 @@ def release(listening: socket.socket, address: str) -> None:
 
 def _listen_unix(path: str) -> socket.socket:
     if len(os.fsencode(path)) > MAX_UNIX_PATH_BYTES:
-        raise InputError(f"unix socket path {path} is longer than {MAX_UNIX_PATH_BYTES} bytes; choose a shorter one")
+        raise OSError(errno.ENAMETOOLONG, f"the path has more than {MAX_UNIX_PATH_BYTES} bytes")
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _closed_on_error(listening):
@@ -53,7 +56,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise InputError(f"cannot listen on unix:{path}: a file that is no socket is there; choose another path")
+        raise OSError(errno.ENOTSOCK, "a file that is no socket is there")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(ConnectionRefusedError):
         probe.settimeout(1.0)
         probe.connect(path)

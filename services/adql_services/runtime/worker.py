@@ -27,8 +27,8 @@ class Stopped(BaseException):
 class Worker:
     """What a synchronous service needs of its process: a heartbeat, a sleep that ends early, and the wish to stop."""
 
-    def __init__(self, health: Health) -> None:
-        self._health = health
+    def __init__(self, health: Health, side: str) -> None:
+        self._health, self._side = health, side
         self._waiting = False
         self._timer = end_timer()
         self.stopping = False
@@ -57,6 +57,7 @@ class Worker:
     def ready(self) -> None:
         """Says that the service does its work."""
         self._health.ready = True
+        get_logger().info("listening", side=self._side)
 
     def sleep(self, seconds: float) -> None:
         """Waits; raises Stopped when the service was asked to end meanwhile."""
@@ -102,7 +103,7 @@ def run_worker(service: str, settings: ServiceSettings, side: str, body: Callabl
     if settings.exit_with_parent:
         exit_with_parent()
     health = Health()
-    worker = Worker(health)
+    worker = Worker(health, side)
     worker.listen_to_signals()
     try:
         with SidePort(side, health):
