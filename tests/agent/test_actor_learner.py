@@ -38,6 +38,14 @@ def test_nothing_is_learned_before_min_size():
     assert run.server.version.number == 0
 
 
+def test_a_learner_that_only_fills_the_table_tells_the_server_its_steps():
+    """Else its lease would run out, and ε would stand still, until the first push."""
+    run = run_of(1, "replay.min_size=1000")
+    while len(run.table) < 900:
+        run.loops[0].turn()
+        assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
+
+
 @pytest.mark.parametrize("rule", ["average", "elastic", "delta", "gradient"])
 def test_every_rule_counts_each_learner_step_once(rule: str):
     run = run_of(2, f"update.rule={rule}")

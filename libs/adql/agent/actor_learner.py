@@ -22,19 +22,21 @@ class ActorLearner:
     def turn(self) -> None:
         """Acts one chunk and learns what it earned; waits in the table when both verbs are refused."""
         self._experience.gather(self._study.vector, self._parameters.state.clocks.environment_steps)
-        inserted = self._experience.offer()
+        inserted, learned = self._experience.offer(), 0
         self._earned += self._earnings(inserted)
-        refused = inserted == 0
-        while refused or self._earned >= self._study.request_size:
+        while not (inserted or learned) or self._earned >= self._study.request_size:
             samples = self._study.draw()
             if samples is None:
                 self._earned = 0.0
                 break
-            refused = False
             self._earned -= self._study.request_size
             self._study.learn_from(samples, self._experience.environment_steps)
-        if refused:
-            self._wait_to_insert()
+            learned += len(samples)
+        if not learned:
+            # No push tells the server that this learner lives, and how far the run's clock is: ε goes by that.
+            self._parameters.progress(self._experience.environment_steps)
+        if not (inserted or learned):
+            self._earned += self._earnings(self._experience.offer(WAIT_SECONDS))
 
     def close(self) -> None:
         """Finishes learning, inserts what it holds and reports its environment steps."""
@@ -46,8 +48,3 @@ class ActorLearner:
         if self._samples_per_insert is None:
             return float(self._study.request_size) if inserted else 0.0
         return inserted * self._samples_per_insert
-
-    def _wait_to_insert(self) -> None:
-        """Waits in the table for room, after it told the server that this learner lives."""
-        self._parameters.progress(self._experience.environment_steps)
-        self._earned += self._earnings(self._experience.offer(WAIT_SECONDS))
