@@ -65,6 +65,13 @@ def test_crash_loop_ends_the_run_with_the_last_words(supervisor, tmp_path, clock
             supervisor.check()
 
 
+def test_last_words_are_those_of_the_present_life(tmp_path):
+    going = child(tmp_path, "pass")
+    going.log.write_text("adql: error: long ago\n")
+    going.start()
+    assert going.wait(10.0) and going.last_words() == "no output"
+
+
 def test_child_that_refuses_its_input_ends_the_run_at_once(supervisor, tmp_path):
     supervisor.start(child(tmp_path, "import sys; print('adql: error: wrong key'); sys.exit(2)"))
     ended(supervisor)
@@ -78,4 +85,19 @@ def test_child_that_ignores_sigterm_is_killed_after_the_grace(supervisor, tmp_pa
     going = supervisor.children["learner-0"]
     wait_until(lambda: "up" in going.log.read_text())
     supervisor.stop(["learner-0"], 0.1)
-    assert going.exit_code() == -9
+    assert supervisor.cpu_seconds() == going.cpu_seconds()
+    assert (going.exit_code(), supervisor.killed) == (-9, ["learner-0"])
+
+
+def test_child_that_fails_to_end_well_is_remembered_with_its_words(supervisor, tmp_path):
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(15, lambda *_: sys.exit('adql: error: no room'))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)"
+    )
+    supervisor.start(child(tmp_path, program))
+    going = supervisor.children["learner-0"]
+    wait_until(lambda: "up" in going.log.read_text())
+    supervisor.stop(["learner-0"], 5.0)
+    assert (supervisor.killed, supervisor.failed) == ([], ["learner-0 ended with code 1: no room"])

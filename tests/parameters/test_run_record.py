@@ -37,12 +37,18 @@ def test_first_commit_after_each_multiple_is_evaluated():
     assert [(task.number, task.learner_steps) for task in record.waiting] == [(3, 12), (6, 20), (7, 55)]
 
 
-def test_end_of_the_budget_is_evaluated_once():
+def test_every_version_committed_after_the_budget_is_evaluated_once_the_last_one_too():
     budget = RUN.training.environment_steps
     record = committed(RunRecord(), 1, learner_steps=3, environment_steps=budget - 1)
     record = committed(record, 2, learner_steps=4, environment_steps=budget)
+    record = committed(record, 2, learner_steps=4, environment_steps=budget)
     record = committed(record, 3, learner_steps=5, environment_steps=budget + 1)
-    assert [task.number for task in record.waiting] == [2]
+    assert [task.number for task in record.waiting] == [2, 3]
+
+
+def test_budget_that_ends_before_anything_was_learned_is_evaluated():
+    record = committed(RunRecord(), 0, learner_steps=0, environment_steps=RUN.training.environment_steps)
+    assert [task.number for task in record.waiting] == [0]
 
 
 def test_periodic_evaluations_share_their_seeds_and_a_confirmation_has_fresh_ones():

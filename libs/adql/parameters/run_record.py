@@ -1,7 +1,8 @@
 """The run record: which committed versions are evaluated, what came of it, and when the run is over.
 
 Pure functions of a frozen record. A periodic evaluation is due at multiples of ``evaluation.every_learner_steps``; the
-first commit after each multiple is kept for it. The goal counts when two consecutive periodic means reach it and the
+first commit after each multiple is kept for it, and every commit of new learner steps once the budget is spent, so
+that the run's last version is among them. The goal counts when two consecutive periodic means reach it and the
 later version is confirmed on fresh seeds, while training goes on.
 """
 
@@ -82,8 +83,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     next_identifier: int = 1
     last_multiple: int = 0
     """Of ``every_learner_steps``, that has been scheduled."""
-    budget_scheduled: int = 0
-    """The budget at whose end a version has been scheduled; a budget that was raised later has an end of its own."""
+    scheduled_learner_steps: int = -1
+    """Of the newest version that has been scheduled."""
     waiting: tuple[Task, ...] = ()
     """Not yet reported; a confirmation goes first."""
     last: Result | None = None
@@ -110,9 +111,8 @@ def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification
 def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification) -> Task | None:
     """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any."""
     multiple = clocks.learner_steps // specification.evaluation.every_learner_steps
-    budget = specification.training.environment_steps
-    ended = clocks.environment_steps >= budget > record.budget_scheduled
-    wanted = multiple > record.last_multiple or (ended and clocks.learner_steps)
+    ended = clocks.environment_steps >= specification.training.environment_steps
+    wanted = multiple > record.last_multiple or (ended and clocks.learner_steps > record.scheduled_learner_steps)
     if _over(record.reached, specification) or not wanted:
         return None
     return Task(
@@ -134,12 +134,11 @@ def scheduled(record: RunRecord, task: Task, specification: RunSpecification) ->
     task = msgspec.structs.replace(task, identifier=record.next_identifier)
     periodic = [waiting for waiting in record.waiting if waiting.purpose == "periodic"]
     given_up = periodic[: len(periodic) + 1 - MAX_WAITING] if len(periodic) >= MAX_WAITING else []
-    budget = specification.training.environment_steps
     return msgspec.structs.replace(
         record,
         next_identifier=task.identifier + 1,
         last_multiple=task.learner_steps // specification.evaluation.every_learner_steps,
-        budget_scheduled=budget if task.environment_steps >= budget else record.budget_scheduled,
+        scheduled_learner_steps=task.learner_steps,
         waiting=(*(waiting for waiting in record.waiting if waiting not in given_up), task),
         given_up=record.given_up + len(given_up),
     )

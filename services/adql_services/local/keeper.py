@@ -8,7 +8,7 @@ from adql.config import ParameterServerSettings, load_settings
 from adql.errors import ConfigError, InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
 from adql.parameters.store import WeightStore
 from adql_services.local.processes import MAX_CRASHES, STABLE_SECONDS
-from adql_services.local.store import LocalStore
+from adql_services.local.store import STOP_SECONDS, LocalStore
 from adql_services.local.tether import last_line
 
 
@@ -104,6 +104,6 @@ class StoreKeeper:
         self._say(f"store ended with code {code}; starting it again")
         self.start()
 
-    def stop(self) -> None:
-        """Ends it for good."""
-        self._store.remove_socket()
+    def stop(self, seconds: float = STOP_SECONDS) -> bool:
+        """Ends it for good; returns False if it had to be killed, which loses nothing that was committed."""
+        return self._store.remove_socket(seconds)

@@ -2,12 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import psutil
 
 from adql_services.local.history import Moment
-from adql_services.local.processes import Child
 from adql_services.local.watch import Observation
 
 
@@ -35,9 +34,9 @@ class Meter:
             self.cpu_seconds = self._earlier[1] + self._cpu_clock() - self._start[1]
 
 
-def cpu_seconds(children: Iterable[Child], store_pid: int | None) -> float:
-    """User and system seconds of the children, the store and this process."""
-    return sum(child.cpu_seconds() for child in children) + _of_process(os.getpid()) + _of_process(store_pid)
+def own_cpu_seconds(store_pid: int | None) -> float:
+    """User and system seconds of this process and the store."""
+    return _of_process(os.getpid()) + _of_process(store_pid)
 
 
 def _of_process(pid: int | None) -> float:

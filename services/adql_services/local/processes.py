@@ -17,6 +17,10 @@ STABLE_SECONDS = 30.0
 MAX_CRASHES = 4
 """Deaths in a row, each before STABLE_SECONDS, that end the run."""
 BAD_INPUT = 2
+ENDED_WELL = (0, -signal.SIGTERM)
+"""After SIGTERM; the second is one that had not begun to listen."""
+KILLED_SECONDS = 1.0
+"""How long the kernel may take to end a killed process."""
 
 
 class Child:
@@ -26,7 +30,7 @@ class Child:
         self.name, self.log = name, log
         self._command, self._environment = tethered(command), dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
-        self._cpu_of_the_dead, self._cpu_seen = 0.0, 0.0
+        self._cpu_of_the_dead, self._cpu_seen, self._log_start = 0.0, 0.0, 0
 
     @property
     def pid(self) -> int | None:
@@ -37,6 +41,7 @@ class Child:
         """Starts the process; its output is appended to the log."""
         self._cpu_of_the_dead, self._cpu_seen = self._cpu_of_the_dead + self._cpu_seen, 0.0
         with self.log.open("ab") as output:
+            self._log_start = output.tell()
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -64,6 +69,11 @@ class Child:
             return False
         return True
 
+    def kill(self) -> None:
+        """Ends the process by SIGKILL."""
+        self.send(signal.SIGKILL)
+        self.wait(KILLED_SECONDS)
+
     def cpu_seconds(self) -> float:
         """User and system time of this child so far, of its earlier lives too."""
         try:
@@ -75,8 +85,8 @@ class Child:
         return self._cpu_of_the_dead + self._cpu_seen
 
     def last_words(self) -> str:
-        """The last line of the log, without the mark of an error."""
-        return last_line(self.log).removeprefix(PREFIX)
+        """The last line that its present life wrote, without the mark of an error."""
+        return last_line(self.log, self._log_start).removeprefix(PREFIX)
 
 
 class Supervisor:
@@ -85,6 +95,12 @@ class Supervisor:
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say, self._clock = say, clock
         self.children: dict[str, Child] = {}
+        self._going: list[Child] = []
+        self._retired: list[Child] = []
+        self.killed: list[str] = []
+        """Those that did not end when they were asked to."""
+        self.failed: list[str] = []
+        """Those that ended with an exit code when they were asked to, and what they said."""
         self._started: dict[str, float] = {}
         self._crashes: dict[str, int] = {}
         self._restart_at: dict[str, float] = {}
@@ -109,22 +125,45 @@ class Supervisor:
             elif (code := child.exit_code()) is not None:
                 self._plan_restart(child, code)
 
+    def cpu_seconds(self) -> float:
+        """User and system time of all children so far, those that were stopped too."""
+        return sum(child.cpu_seconds() for child in [*self.children.values(), *self._retired])
+
     def state_of(self, name: str) -> str:
         """running, restarting or stopped."""
         if name not in self.children:
             return "stopped"
         return "restarting" if name in self._restart_at else "running"
 
-    def ask_to_stop(self, names: Sequence[str]) -> list[Child]:
-        """Sends SIGTERM to the named children and looks after them no longer; returns them."""
+    def ask_to_stop(self, names: Sequence[str]) -> None:
+        """Sends SIGTERM to the named children and looks after them no longer."""
         going = [self.children.pop(name) for name in names if name in self.children]
+        self._retired += going
+        self._going += [child for child in going if child.exit_code() is None]
         for child in going:
             child.send(signal.SIGTERM)
-        return going
 
-    def stop(self, names: Sequence[str], grace_seconds: float) -> None:
-        """Ends the named children together: SIGTERM, and SIGKILL for who needs longer than the grace."""
-        wait_for(self.ask_to_stop(names), grace_seconds)
+    def wait(self, seconds: float) -> None:
+        """Waits for those that were asked to stop; SIGKILL for who needs longer."""
+        deadline = time.monotonic() + seconds
+        for child in self._going:
+            if not child.wait(deadline - time.monotonic()):
+                child.kill()
+                self.killed.append(child.name)
+            elif (code := child.exit_code()) not in ENDED_WELL:
+                self.failed.append(f"{child.name} ended with code {code}: {child.last_words()}")
+        self._going = []
+
+    def stop(self, names: Sequence[str], seconds: float) -> None:
+        """Ends the named children together; SIGKILL for who needs longer."""
+        self.ask_to_stop(names)
+        self.wait(seconds)
+
+    def kill(self) -> None:
+        """Ends every child by SIGKILL."""
+        for child in [*self.children.values(), *self._going]:
+            child.kill()
+        self.children, self._going = {}, []
 
     def _plan_restart(self, child: Child, code: int) -> None:
         if code == BAD_INPUT:
@@ -146,12 +185,3 @@ class Supervisor:
             del self._restart_at[child.name]
             self.restarts += 1
             self.start(child)
-
-
-def wait_for(children: Sequence[Child], grace_seconds: float) -> None:
-    """Waits for children that were asked to stop; SIGKILL for who needs longer than the grace."""
-    deadline = time.monotonic() + grace_seconds
-    for child in children:
-        if not child.wait(deadline - time.monotonic()):
-            child.send(signal.SIGKILL)
-            child.wait(grace_seconds)

@@ -9,6 +9,7 @@ from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
+from adql_services.local.stopping import StopRequest
 from adql_services.local.summary import Tree, read_summary
 
 FIXED = {**IDENTITY, "run": True}
@@ -28,7 +29,7 @@ def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> 
     check_not_over(path, specification, read_summary(directory.summary))
     directory.write_specification(specification)
     directory.note_command(arguments)
-    return LocalRun(specification, directory).run()
+    return LocalRun(specification, directory, StopRequest().listen()).run()
 
 
 def changed(file: Path, assignments: Sequence[str]) -> RunSpecification:

@@ -1,29 +1,23 @@
 """One command of a local run: its processes, from the first to the summary and the report."""
 
-import signal
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
 
 from adql.config import RunSpecification
-from adql.errors import AdqlError, InputError
-from adql.parameters.size import state_bytes
+from adql.errors import AdqlError, InputError, RunFailedError
 from adql_services.local.addresses import Rendezvous
-from adql_services.local.fleet import EVALUATOR, WORKERS, Fleet
+from adql_services.local.crew import STOP_SECONDS, Crew
+from adql_services.local.fleet import EVALUATOR
 from adql_services.local.history import History, read_evaluations
-from adql_services.local.keeper import StoreKeeper, named_store
-from adql_services.local.meter import Meter, cpu_seconds
-from adql_services.local.processes import Child, Supervisor, wait_for
+from adql_services.local.meter import Meter
 from adql_services.local.report import write_report
 from adql_services.local.run_directory import RunDirectory
+from adql_services.local.stopping import EndNow, Interrupted, StopRequest
 from adql_services.local.summary import Outcome, Tree, greedy_returns, make_summary, read_summary, write_summary
 from adql_services.local.view import make_view
 from adql_services.local.watch import Observation, Watch
 
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 10.0
 LAST_EVALUATION_SECONDS = 120.0
 """How long a run at the end of its budget waits for its last evaluation."""
 FULL_BYTES = 16 * 1024**2
@@ -33,104 +27,139 @@ FULL_BYTES = 16 * 1024**2
 class LocalRun:
     """The processes of one run, from start to end."""
 
-    def __init__(self, specification: RunSpecification, directory: RunDirectory) -> None:
-        self._specification, self._directory = specification, directory
+    def __init__(self, specification: RunSpecification, directory: RunDirectory, stop: StopRequest) -> None:
+        self._specification, self._directory, self._stop = specification, directory, stop
         evaluations = len(read_evaluations(directory.evaluations))
         self._view = make_view(specification, str(directory.path), sys.stderr, evaluations)
-        self._supervisor = Supervisor(self._view.say)
+        self._crew = Crew(specification, directory, self._view.say)
         self._history = History(directory.progress)
-        self._meter = Meter(self._history.earlier, self._cpu_seconds)
-        self._interrupted = False
-        self._keeper: StoreKeeper | None = None
-        self._activities: dict[str, dict[str, float]] = {}
+        self._meter = Meter(self._history.earlier, self._crew.cpu_seconds)
 
     def run(self) -> int:
-        """Runs until goal, budget or a signal; writes summary and report. Returns 0.
+        """Runs until goal, budget or a signal; writes summary and report. Returns 0, or 128 + a second signal.
 
         Raises:
             InputError: a service refused what it was asked for, or the disk is full; what was learned is saved.
-            RunFailedError: a process dies again and again; what was learned is saved.
+            RunFailedError: a process dies again and again, the folder is gone, or a process did not end well.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._interrupt)
         rendezvous = Rendezvous()
+        try:
+            self._whole(rendezvous)
+            self._stop.ignore()
+        except EndNow:
+            return self._end_at_once()
+        finally:
+            rendezvous.remove()
+        return 0
+
+    def _whole(self, rendezvous: Rendezvous) -> None:
         watch = Watch(rendezvous, self._directory.episodes)
         failure: AdqlError | None = None
         try:
-            self._start(rendezvous)
+            self._crew.start(rendezvous)
             self._watch(watch)
+        except Interrupted:
+            pass
         except AdqlError as error:
             failure = error
-        finally:
-            self._end(watch, failure)
-            rendezvous.remove()
-        if failure is not None:
+        except OSError as error:
+            failure = self._unwritable(error)
+        if (failure := self._end(watch, failure)) is not None:
             raise failure
-        return 0
-
-    def _start(self, rendezvous: Rendezvous) -> None:
-        fleet = Fleet(self._specification, self._directory, rendezvous, *self._store())
-        children = fleet.children()
-        self._view.say(f"{self._directory.path}: starting {', '.join(child.name for child in children)} and store")
-        for child in children:
-            self._supervisor.start(child)
-
-    def _store(self) -> tuple[str, Path | None]:
-        """Returns address and password file of the weight store; starts the embedded one if no other is named."""
-        if (named := named_store()) is not None:
-            return named.redis_url, named.redis_password_file
-        size = state_bytes(self._specification)
-        self._keeper = StoreKeeper(self._directory.store, self._view.say, state_bytes=size)
-        self._keeper.start()
-        return self._keeper.url, None
 
     def _watch(self, watch: Watch) -> None:
         """Looks at the run until it is over; dead processes come back meanwhile."""
         deadline = None
-        while not self._interrupted:
-            self._directory.check_space(FULL_BYTES)
-            self._supervisor.check()
-            if self._keeper is not None:
-                self._keeper.check()
+        while True:
+            self._check()
             observation = self._look(watch)
-            if observation.status == "budget":
-                deadline = deadline or time.monotonic() + LAST_EVALUATION_SECONDS
-            if _is_over(observation, deadline):
+            if observation.status == "budget" and deadline is None:
+                deadline = time.monotonic() + LAST_EVALUATION_SECONDS
+                self._crew.stop_workers(watch)  # what they push now is evaluated too
+            elif _is_over(observation, deadline):
                 break
-            time.sleep(POLL_SECONDS)
+            with self._stop.waiting():
+                time.sleep(POLL_SECONDS)
+
+    def _check(self) -> None:
+        if not self._directory.is_there():
+            raise self._lost()
+        self._directory.check_space(FULL_BYTES)
+        self._crew.check()
+
+    def _lost(self) -> AdqlError:
+        return RunFailedError(
+            f"{self._directory.path} was removed or moved while it was trained in, so nothing can be kept there; "
+            "start anew with `adql train`, or bring it back and go on with `adql resume`"
+        )
+
+    def _unwritable(self, error: OSError) -> AdqlError:
+        path = self._directory.path
+        return RunFailedError(f"cannot write {path}: {error.strerror or error}; mend that, then `adql resume {path}`")
 
     def _look(self, watch: Watch) -> Observation:
-        observation = watch.look()
+        with self._stop.waiting():
+            observation = watch.look()
         self._meter.look(observation)
         self._history.look(observation, self._meter.wall_seconds, self._meter.cpu_seconds)
-        processes = {name: self._supervisor.state_of(name) for name in self._supervisor.children}
-        self._view.show(observation, processes)
+        self._view.show(observation, self._crew.states())
         return observation
 
-    def _end(self, watch: Watch, failure: AdqlError | None) -> None:
-        """Learners and actors first, so that all is counted; the servers end while summary and report are made."""
-        self._stop_workers(watch)
+    def _end(self, watch: Watch, failure: AdqlError | None) -> AdqlError | None:
+        """Learners and actors first, so that all is counted; the servers end while summary and report are made.
+
+        Returns ``failure``, or what went wrong with that.
+        """
+        if not self._directory.is_there():
+            self._crew.kill()
+            self._view.close()
+            return self._lost()
+        deadline = time.monotonic() + STOP_SECONDS
+        if self._stop.number is not None:
+            self._view.say("stopping, and saving what was learned; a second Ctrl-C or SIGTERM ends at once")
+        self._crew.stop_workers(watch, EVALUATOR)
         observation = watch.look()
         self._view.close()
-        going = self._supervisor.ask_to_stop(list(self._supervisor.children))
-        refused = isinstance(failure, InputError) and not observation.environment_steps
+        self._crew.ask_to_stop()
+        asked = isinstance(failure, InputError) if failure else self._stop.number is not None
+        unwanted = asked and not observation.environment_steps
         try:
-            if observation.run and not refused:
+            if observation.run and not unwanted:
                 self._write_results(observation, failure)
-        finally:
-            self._stop_servers(going)
-        if refused:
-            self._directory.discard()
+        except OSError as error:
+            failure = failure or self._unwritable(error)
+        self._crew.wait(deadline)
+        if unwanted:
+            self._drop(failure)
+        return failure or self._unclean()
 
-    def _stop_workers(self, watch: Watch) -> None:
-        workers = [name for name in self._supervisor.children if name.startswith(WORKERS)]
-        self._activities = {name: found for name in workers if (found := watch.activity_seconds(name))}
-        self._supervisor.stop([*workers, EVALUATOR], GRACE_SECONDS)
+    def _drop(self, failure: AdqlError | None) -> None:
+        gone = self._directory.discard()
+        if failure is None:
+            path = self._directory.path
+            self._view.say(
+                f"stopped before anything was learned; {path} is removed again"
+                if gone
+                else f"stopped before it went on; {path} is as it was: go on with `adql resume {path}`"
+            )
 
-    def _stop_servers(self, going: Sequence[Child]) -> None:
-        wait_for(going, GRACE_SECONDS)
-        if self._keeper is not None:
-            self._keeper.stop()
+    def _unclean(self) -> AdqlError | None:
+        complaint = self._crew.complaint()
+        if complaint is None:
+            return None
+        return RunFailedError(
+            f"{complaint}: what was not saved yet is lost, committed updates are safe; "
+            f"go on with `adql resume {self._directory.path}`"
+        )
+
+    def _end_at_once(self) -> int:
+        self._crew.kill()
+        self._view.close()
+        self._view.say(
+            "ended at once: steps since the last commit, transitions since the last snapshot, summary and report "
+            f"are not saved; committed updates are safe: go on with `adql resume {self._directory.path}`"
+        )
+        return 128 + (self._stop.number or 0)
 
     def _write_results(self, observation: Observation, failure: AdqlError | None) -> None:
         self._history.write(observation, self._meter.wall_seconds, self._meter.cpu_seconds)
@@ -138,8 +167,8 @@ class LocalRun:
             self._status(observation, failure),
             self._meter.wall_seconds,
             self._meter.cpu_seconds,
-            self._supervisor.restarts,
-            self._activities,
+            self._crew.restarts,
+            self._crew.activities,
             str(failure) if failure else None,
         )
         earlier = read_summary(self._directory.summary)
@@ -163,15 +192,9 @@ class LocalRun:
         if summary["status"] in ("stopped", "failed"):
             self._view.say(f"go on with `adql resume {self._directory.path}`")
 
-    def _cpu_seconds(self) -> float:
-        return cpu_seconds(self._supervisor.children.values(), self._keeper.pid if self._keeper else None)
-
-    def _interrupt(self, signal_number: int, frame: FrameType | None) -> None:
-        self._interrupted = True
-
 
 def _is_over(observation: Observation, deadline: float | None) -> bool:
-    """The goal is reached, or the budget is spent and its last evaluation is in (or too late)."""
+    """The goal is reached, or the budget is spent and its last version evaluated (or that takes too long)."""
     if observation.status == "budget":
-        return not observation.evaluations_pending or (deadline is not None and time.monotonic() > deadline)
+        return observation.is_evaluated or (deadline is not None and time.monotonic() > deadline)
     return observation.status == "reached"

@@ -35,7 +35,8 @@ class RunDirectory:
         self.store = path / "store"
         self.replay = path / "replay"
         self.logs = path / "logs"
-        self._new = False
+        self._new, self._made = False, False
+        self._folder: int | None = None
 
     @classmethod
     def create(cls, path: Path, specification: RunSpecification, arguments: Sequence[str]) -> "RunDirectory":
@@ -81,6 +82,7 @@ class RunDirectory:
         try:
             descriptor = os.open(self.path / ".lock", os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._folder = os.open(self.path, os.O_RDONLY)  # as long as it is open, no other folder has its number
         except BlockingIOError:
             raise InputError(
                 f"{self.path} is being trained in by another process; end that one or choose another DIR"
@@ -101,18 +103,31 @@ class RunDirectory:
                 f"make room{self._way_out()}"
             )
 
-    def discard(self) -> None:
-        """Removes the folder of a run that never began, if this process made it."""
-        if self._new:
+    def is_there(self) -> bool:
+        """Whether the folder that was locked still lies at its path, with the run in it."""
+        try:
+            same = self._folder is None or os.path.samestat(os.fstat(self._folder), self.path.stat())
+        except OSError:
+            return False
+        return same and self.specification.exists() and self.store.is_dir()
+
+    def discard(self) -> bool:
+        """Removes the folder of a run that never began, if this process made it; a folder that was there is emptied."""
+        if self._made:
             shutil.rmtree(self.path, ignore_errors=True)
+        elif self._new:
+            for part in self.path.iterdir():
+                shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+        return self._new
 
     def _way_out(self) -> str:
         return f", then `adql resume {self.path}`" if self.specification.exists() else " or choose another DIR"
 
     def _make(self, specification: RunSpecification, arguments: Sequence[str]) -> None:
+        made = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         self.lock()
-        self._new = True
+        self._new, self._made = True, made  # not before: who lost the race for the lock removes nothing
         self.check_space()
         for folder in (self.store, self.replay, self.logs):
             folder.mkdir()

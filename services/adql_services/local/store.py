@@ -82,10 +82,11 @@ class LocalStore:
         """Ends the server by SIGTERM; everything was synced long before."""
         self._end(signal.SIGTERM)
 
-    def remove_socket(self) -> None:
-        """Ends the server for good and removes the directory of its socket."""
-        self.stop()
+    def remove_socket(self, seconds: float = STOP_SECONDS) -> bool:
+        """Ends the server for good and removes the directory of its socket; returns False if it had to be killed."""
+        by_itself = self._end(signal.SIGTERM, seconds)
         shutil.rmtree(self._socket_directory, ignore_errors=True)
+        return by_itself
 
     def _command(self) -> list[str]:
         settings = {
@@ -124,13 +125,15 @@ class LocalStore:
         except OSError:
             return False
 
-    def _end(self, signal_number: int) -> None:
+    def _end(self, signal_number: int, seconds: float = STOP_SECONDS) -> bool:
         if self._process is None:
-            return
+            return True
         if self._process.poll() is None:
             self._process.send_signal(signal_number)
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            return False
+        return True

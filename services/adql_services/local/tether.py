@@ -24,7 +24,7 @@ def tethered(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _RUN_WITH_PARENT, str(os.getpid()), *command]
 
 
-def last_line(log: Path) -> str:
-    """Returns the last line of a log file."""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+def last_line(log: Path, start: int = 0) -> str:
+    """Returns the last line of a log file from byte ``start`` on."""
+    lines = log.read_bytes()[start:].decode(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "no output"

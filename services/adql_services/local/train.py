@@ -10,6 +10,7 @@ from adql.wire.replay_format import check_table
 from adql_services.local.keeper import check_free, named_store
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import RunDirectory, new_path
+from adql_services.local.stopping import StopRequest
 
 
 def train(specification: RunSpecification, output: Path | None, arguments: Sequence[str]) -> int:
@@ -19,6 +20,7 @@ def train(specification: RunSpecification, output: Path | None, arguments: Seque
     check_table(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)
+    stop = StopRequest().listen()  # before there is a folder, so that no signal leaves it behind
     path = output or new_path(specification, datetime.now())
     directory = RunDirectory.create(path, specification, arguments)
-    return LocalRun(specification, directory).run()
+    return LocalRun(specification, directory, stop).run()

@@ -14,7 +14,8 @@ from adql_services.local.episodes import EpisodeTail
 from adql_services.local.fleet import PARAMETER_SERVER, REPLAY
 
 Tree = dict[str, Any]
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 2.0
+"""Of one question; short, since a run also ends when nobody answers."""
 _ACTIVITY = re.compile(r'^adql_learner_activity_seconds_total\{activity="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
@@ -80,9 +81,10 @@ class Observation:
         return self.evaluations[-1] if self.evaluations else None
 
     @property
-    def evaluations_pending(self) -> bool:
-        """True while an evaluation waits to be played or reported."""
-        return bool(self.run.get("evaluations", {}).get("waiting", 0))
+    def is_evaluated(self) -> bool:
+        """Whether the newest version was evaluated, and nothing waits for the evaluator."""
+        evaluations = self.run.get("evaluations", {"waiting": 1})
+        return not evaluations["waiting"] and evaluations["scheduled_learner_steps"] >= self.learner_steps
 
 
 class Watch:

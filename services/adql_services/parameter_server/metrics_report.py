@@ -133,6 +133,7 @@ def _quantile(counts: Mapping[int, int], rank: float) -> int:
 def _evaluations(record: RunRecord) -> dict[str, Any]:
     return {
         "waiting": len(record.waiting),
+        "scheduled_learner_steps": record.scheduled_learner_steps,
         "reported": record.reported,
         "given_up": record.given_up,
         "last": msgspec.to_builtins(record.last),

@@ -1,0 +1,101 @@
+"""How a run ends: at its budget, by one signal, by two, with children that hang, with its folder gone."""
+
+import csv
+import json
+import shutil
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.system.launched import LONG, SHORT, adql, launched, steps
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+def stop_children(train) -> list[psutil.Process]:
+    """Lets every child hang."""
+    children = list(train.children().values())
+    for child in children:
+        child.suspend()
+    return children
+
+
+def check_gone(children: list[psutil.Process]) -> None:
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_second_signal_ends_everything_at_once_and_says_what_is_not_saved(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 0)
+        children = stop_children(train)
+        train.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "a second Ctrl-C or SIGTERM ends at once" in train.said())
+        time.sleep(0.2)  # longer than the echo of one signal
+        start = time.monotonic()
+        assert train.stop(signal.SIGINT) == 128 + signal.SIGTERM, train.said()
+        assert time.monotonic() - start < 5.0
+    check_gone(children)
+    last = train.said().strip().splitlines()[-1]
+    assert "ended at once" in last and "are not saved; committed updates are safe" in last
+    assert not (run / "summary.json").exists()
+
+
+def test_children_that_hang_are_killed_within_a_bound_and_the_exit_code_says_so(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 0)
+        children = stop_children(train)
+        start = time.monotonic()
+        assert train.stop(signal.SIGINT) == 1, train.said()
+        assert time.monotonic() - start < 20.0
+    check_gone(children)
+    assert "replay, store did not end in time and had to be killed" in train.said().strip().splitlines()[-1]
+
+
+def test_removed_folder_ends_the_run_with_one_line(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 0)
+        children = list(train.children().values())
+        shutil.rmtree(run, ignore_errors=True)
+        assert train.process.wait(20) == 1, train.said()
+    check_gone(children)
+    assert "Traceback" not in train.said()
+    assert f"adql: error: {run} was removed or moved" in train.said().strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_starting_removes_the_new_folder_and_says_so(tmp_path, number):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: (run / "run.yaml").exists())
+        assert train.stop(number) == 0, train.said()
+    assert not run.exists()
+    assert f"stopped before anything was learned; {run} is removed again" in train.said()
+
+
+def test_signal_while_a_run_starts_again_leaves_it_as_it_was(tmp_path):
+    run = tmp_path / "run"
+    assert adql("train", "--output", run, *SHORT).returncode == 0
+    before = (run / "summary.json").read_text()
+    with launched(tmp_path / "log", "resume", run, "training.environment_steps=10000000") as resume:
+        wait_until(lambda: "starting" in resume.said())
+        assert resume.stop() == 0, resume.said()
+    assert f"go on with `adql resume {run}`" in resume.said().strip().splitlines()[-1]
+    assert json.loads(before)["learner_steps"] <= json.loads((run / "summary.json").read_text())["learner_steps"]
+
+
+def test_last_version_of_a_spent_budget_is_evaluated_before_the_run_ends(tmp_path):
+    run = tmp_path / "run"
+    done = adql("train", "--output", run, *SHORT, "evaluation.every_learner_steps=100000")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((run / "summary.json").read_text())
+    with (run / "evaluations.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert int(last["learner_steps"]) == summary["learner_steps"] == summary["evaluation"]["learner_steps"]
+    assert int(last["number"]) == summary["version"]["number"]
+    assert (run / "policy-best.safetensors").exists()
