@@ -24,6 +24,8 @@ class Outcome:
 
     rule: str
     learners: int
+    actors: int
+    """0: every learner acts too."""
     seed: int
     confirmed: float | None
     """Mean return of the 100 confirming episodes; None: the goal was not reached within the limit."""
@@ -38,10 +40,10 @@ class Outcome:
 
 
 @functools.cache
-def learned(rule: str, learners: int, seed: int, limit: int) -> Outcome:
+def learned(rule: str, learners: int, seed: int, limit: int, actors: int = 0) -> Outcome:
     """Learns CartPole-v1 with the defaults of that many learners for at most ``limit`` learner steps."""
     spec = specification(*SETTINGS, f"update.rule={rule}", f"run.seed={seed}", f"training.learners={learners}")
-    run = assemble(spec, learners)
+    run = assemble(spec, learners, actors)
     start, every = time.process_time(), run.specification.evaluation.every_learner_steps
     while run.server.status != "reached" and run.server.clocks.learner_steps < limit:
         run.until((run.server.clocks.learner_steps // every + 1) * every)
@@ -49,7 +51,7 @@ def learned(rule: str, learners: int, seed: int, limit: int) -> Outcome:
     reached, clocks = run.server.evaluations.reached, run.server.clocks
     seconds = round(time.process_time() - start, 1)
     confirmed = reached and reached.mean
-    return Outcome(rule, learners, seed, confirmed, clocks.learner_steps, clocks.environment_steps, seconds)
+    return Outcome(rule, learners, actors, seed, confirmed, clocks.learner_steps, clocks.environment_steps, seconds)
 
 
 def evaluate(run: Run) -> None:
