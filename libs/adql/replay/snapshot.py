@@ -107,6 +107,13 @@ class Snapshots:
 
     def _verified_state(self, path: Path, schema: TransitionSchema) -> TableState:
         """Reads the whole file once; only what this returns for may be loaded."""
+        try:
+            return self._read_state(path, schema)
+        except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+            reason = f"its checksums hold and its content is another one ({type(error).__name__})"
+            raise corrupt(path, reason) from None
+
+    def _read_state(self, path: Path, schema: TransitionSchema) -> TableState:
         segments = read_segments(path)
         kind, payload = next(segments, (b"", b""))
         if kind != b"HEAD":
