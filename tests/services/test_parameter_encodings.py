@@ -86,7 +86,9 @@ def test_what_is_evaluated_is_the_servers_own_float32(tmp_path, encoding):
 
 
 def test_under_elastic_the_learner_and_the_server_move_by_the_same_d(tmp_path):
-    specification = encoded_run("bfloat16", update={"rule": "elastic", "elastic_alpha": 0.25})
+    specification = encoded_run(
+        "bfloat16", update={"rule": "elastic", "elastic_alpha": 0.25, "outer_learning_rate": None}
+    )
     with serving(tmp_path, specification) as (store, server, client):
         base, rule = client.register().vector, Elastic(lambda learners: 0.25)
         local = np.array([1.3, -1.7, 1.9, -1.1], np.float32)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from adql.config.applicability import misplaced
 from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings
 from adql.config.section import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
@@ -269,6 +270,12 @@ class RunSpecification(Section):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     durability: DurabilitySettings = DurabilitySettings()
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if complaints := misplaced(self):
+            raise ValueError("; ".join(complaints))
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
