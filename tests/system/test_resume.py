@@ -63,11 +63,14 @@ def test_every_process_ends_with_a_killed_launcher_and_the_run_goes_on(tmp_path)
     with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
         wait_until(lambda: steps(run) > 1_000)
         children = train.children()
+        sockets = Path(children["replay"].environ()["ADQL_TOKEN_FILE"]).parent
         assert set(children) == {"store", "parameter-server", "replay", "learner-0", "learner-1", "evaluator"}
         train.process.kill()
         train.process.wait()
         _, alive = psutil.wait_procs(list(children.values()), timeout=20)
         assert not alive
+    assert adql("doctor").returncode == 0
+    assert not sockets.exists()
     before = steps(run)
     with launched(tmp_path / "log", "resume", run) as resume:
         wait_until(lambda: steps(run) > before + 1_000)

@@ -1,5 +1,6 @@
 """``adql doctor``: what is missing on this machine, and how to get it."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -9,13 +10,14 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from adql.errors import AdqlError, InputError
 from adql.parameters.store import WeightStore
+from adql_services.local.addresses import PLACE, private_folder, remove_abandoned
 from adql_services.local.keeper import connect, named_store
 from adql_services.local.run_directory import NEEDED_BYTES
 from adql_services.local.store import LocalStore
@@ -81,9 +83,15 @@ def pinned(place: Path) -> Finding:
 
 def unix_sockets(place: Path) -> Finding:
     """A unix socket can be made in /tmp."""
-    with tempfile.TemporaryDirectory(prefix="adql-", dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as probe:
-        probe.bind(f"{folder}/probe.sock")
+    with _folder() as folder, socket.socket(socket.AF_UNIX) as probe:
+        probe.bind(str(folder / "probe.sock"))
     return Finding("ok", "unix sockets")
+
+
+def leftovers(place: Path) -> Finding:
+    """What killed runs left in /tmp is removed."""
+    removed = remove_abandoned()
+    return Finding("ok", f"{removed} folders that killed runs left in {PLACE} removed" if removed else "no leftovers")
 
 
 def weight_store(place: Path) -> Finding:
@@ -92,8 +100,8 @@ def weight_store(place: Path) -> Finding:
     if named is not None:
         connect(named, "doctor").close()
         return Finding("ok", "the store of ADQL_REDIS_URL answers and is durable")
-    with tempfile.TemporaryDirectory(prefix="adql-") as folder:
-        embedded = LocalStore(Path(folder))
+    with _folder() as folder:
+        embedded = LocalStore(folder)
         try:
             embedded.start()
             store = WeightStore(embedded.url, "doctor")
@@ -146,7 +154,19 @@ def torch(place: Path) -> Finding:
 
 
 CHECKS: tuple[Callable[[Path], Finding], ...] = (
-    *(python_version, packages, pinned, unix_sockets, weight_store, disk, write_access, open_files, threads, torch),
+    *(
+        python_version,
+        packages,
+        pinned,
+        unix_sockets,
+        leftovers,
+        weight_store,
+        disk,
+        write_access,
+        open_files,
+        threads,
+        torch,
+    ),
 )
 
 
@@ -167,6 +187,15 @@ ADVICE: dict[Callable[[Path], Finding], str] = {
     disk: "change to a folder that exists",
     threads: "raise the limit of processes: ulimit -u",
 }
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    folder = private_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_installed(name: str) -> bool:

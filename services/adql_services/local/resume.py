@@ -7,6 +7,7 @@ from adql.config import RunSpecification, differences, load_specification
 from adql.config.identity import IDENTITY
 from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
+from adql_services.local.addresses import remove_abandoned
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
 from adql_services.local.stopping import StopRequest
@@ -28,6 +29,7 @@ def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> 
     check_table(specification)
     check_not_over(path, specification, read_summary(directory.summary))
     directory.write_specification(specification)
+    remove_abandoned()
     directory.note_command(arguments)
     return LocalRun(specification, directory, StopRequest().listen()).run()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from adql.agent.networks import check_network
 from adql.config import RunSpecification
 from adql.wire.replay_format import check_table
+from adql_services.local.addresses import remove_abandoned
 from adql_services.local.keeper import check_free, named_store
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import RunDirectory, new_path
@@ -20,6 +21,7 @@ def train(specification: RunSpecification, output: Path | None, arguments: Seque
     check_table(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)
+    remove_abandoned()
     stop = StopRequest().listen()  # before there is a folder, so that no signal leaves it behind
     path = output or new_path(specification, datetime.now())
     directory = RunDirectory.create(path, specification, arguments)
