@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 import redis
 
@@ -18,7 +17,7 @@ from adql.wire import routes
 from adql.wire.connection import Connection
 from tests.parameters.servers import tiny_specification
 from tests.services.parameter_process import ServerProcess
-from tests.services.test_parameter_server import ONE, push, raw_push
+from tests.services.test_parameter_server import push, raw_push
 from tests.store_process import running_store
 from tests.waiting import wait_until
 
@@ -261,36 +260,6 @@ def test_learner_whose_lease_ran_out_counts_its_steps_once(store, tmp_path):
         client.progress(170)
         assert server.get(routes.RUN)["state"]["environment_steps"] == 170
         client.close()
-
-
-def test_token_is_asked_for(store, tmp_path):
-    (tmp_path / "token").write_text("secret\n")
-    guarded = ServerProcess(
-        tmp_path / "server", tiny_specification(), store.url, auth=True, token_file=str(tmp_path / "token")
-    )
-    with guarded:
-        with Connection(guarded.listen, token=lambda: None) as connection:
-            for method, path in ROUTES:
-                with pytest.raises(Exception, match="token"):
-                    connection.request(method, path)
-        client = guarded.client(token=lambda: "secret")
-        assert np.array_equal(client.register().vector, 0 * ONE)
-        client.close()
-
-
-ROUTES = [
-    ("GET", routes.OPENAPI),
-    ("POST", routes.SESSIONS),
-    ("GET", routes.session("x")),
-    ("DELETE", routes.session("x")),
-    ("POST", routes.progress("x")),
-    ("GET", routes.PARAMETERS),
-    ("POST", routes.UPDATES),
-    ("GET", routes.RUN),
-    ("GET", routes.NEXT_EVALUATION),
-    ("POST", routes.EVALUATIONS),
-    ("GET", routes.EVALUATIONS),
-]
 
 
 def test_server_imports_neither_torch_nor_gymnasium():
