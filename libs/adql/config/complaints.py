@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 MOST_NEAR = 2
+LEAST_LIKENESS = 0.8
 
 
 def complaint(kind: type[BaseModel], error: Mapping[str, Any], name: str) -> str:
@@ -29,13 +30,22 @@ def complaint(kind: type[BaseModel], error: Mapping[str, Any], name: str) -> str
 
 def near_keys(kind: type[BaseModel], key: str) -> list[str]:
     """Returns whole keys of ``kind`` that are like ``key``, or end in its last name, nearest first."""
-    keys = _keys(kind)
+    keys = all_keys(kind)
     last = key.rpartition(".")[2]
     same = [other for other in keys if other.rpartition(".")[2] == last]
-    alike = difflib.get_close_matches(key, keys, n=MOST_NEAR, cutoff=0.8)
-    names = difflib.get_close_matches(last, {other.rpartition(".")[2] for other in keys}, n=1, cutoff=0.8)
+    alike = difflib.get_close_matches(key, keys, n=MOST_NEAR, cutoff=LEAST_LIKENESS)
+    names = difflib.get_close_matches(last, {other.rpartition(".")[2] for other in keys}, n=1, cutoff=LEAST_LIKENESS)
     named = [other for other in keys if other.rpartition(".")[2] in names]
     return list(dict.fromkeys([*alike, *same] or named))[:MOST_NEAR]
+
+
+def all_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Returns the whole keys of ``kind``."""
+    found: list[str] = []
+    for name in kind.model_fields:
+        section = _section(kind, name)
+        found += all_keys(section, f"{prefix}{name}.") if section else [f"{prefix}{name}"]
+    return found
 
 
 def with_variables(text: str, variables: Mapping[str, str]) -> str:
@@ -46,14 +56,6 @@ def with_variables(text: str, variables: Mapping[str, str]) -> str:
         if re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", text)
     ]
     return f"{text} ({', '.join(said)})" if said else text
-
-
-def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for name in kind.model_fields:
-        section = _section(kind, name)
-        found += _keys(section, f"{prefix}{name}.") if section else [f"{prefix}{name}"]
-    return found
 
 
 def _siblings(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:

@@ -12,9 +12,9 @@ from adql.config import yaml_text
 from adql.config.complaints import complaint, with_variables
 from adql.config.section import Section
 from adql.config.specification import RunSpecification
+from adql.config.variables import PREFIX, check_names, variable_of
 from adql.errors import ConfigError
 
-PREFIX = "ADQL_"
 Tree = dict[str, Any]
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -27,9 +27,11 @@ def load_specification(
     Raises:
         ConfigError: names the key, the value and the bound, and where the value came from.
     """
+    check_names(environ)
     tree = merged_layers(file, assignments, environ)
     typed = leaves(from_assignments(assignments))
-    variables = {key: _variable(key) for key in leaves(from_environment(environ, RunSpecification)) if key not in typed}
+    set_outside = leaves(from_environment(environ, RunSpecification)).keys() - typed.keys()
+    variables = {key: variable_of(key) for key in sorted(set_outside)}
     return checked(RunSpecification, tree, variables)
 
 
@@ -73,11 +75,7 @@ def _origin(key: str, above: Sequence[tuple[str, Tree]]) -> str:
     parts = key.split(".")
     wholes = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}  # a bare number may stand for a whole schedule
     layer = next((layer for layer, keys in above if wholes & keys.keys()), "default")
-    return _variable(key) if layer == "environment" else layer
-
-
-def _variable(key: str) -> str:
-    return PREFIX + key.upper().replace(".", "__")
+    return variable_of(key) if layer == "environment" else layer
 
 
 def _flow(value: Any) -> str:
@@ -88,7 +86,12 @@ def _flow(value: Any) -> str:
 def load_settings(
     kind: type[SectionT], overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
 ) -> SectionT:
-    """Returns a service's settings: defaults, ``ADQL_LISTEN`` and its like, then ``overrides``."""
+    """Returns a service's settings: defaults, ``ADQL_LISTEN`` and its like, then ``overrides``.
+
+    Raises:
+        ConfigError: a value that cannot be, or a misspelt variable.
+    """
+    check_names(environ)
     return checked(kind, {**from_environment(environ, kind), **(overrides or {})})
 
 
@@ -112,7 +115,7 @@ def checked(kind: type[SectionT], tree: Mapping[str, Any], variables: Mapping[st
 def _name(kind: type[BaseModel], location: Sequence[int | str]) -> str:
     """A key of the run specification is known by its own name, a service's setting by that of its variable."""
     key = ".".join(map(str, location))
-    return key if issubclass(kind, RunSpecification) else _variable(key)
+    return key if issubclass(kind, RunSpecification) else variable_of(key)
 
 
 def describe_variables(kind: type[BaseModel]) -> str:
@@ -122,7 +125,7 @@ def describe_variables(kind: type[BaseModel]) -> str:
         default = "none" if field.default is None else str(field.default)
         bases = [base for base in kind.__bases__ if issubclass(base, BaseModel) and name in base.model_fields]
         text = field.description or next((base.model_fields[name].description for base in bases), None) or ""
-        lines.append(f"  {_variable(name):26} {default:26} {text}".rstrip())
+        lines.append(f"  {variable_of(name):26} {default:26} {text}".rstrip())
     return "\n".join(lines)
 
 
