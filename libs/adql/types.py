@@ -13,6 +13,10 @@ Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
+OBSERVATIONS = ("observation", "next_observation")
+"""The columns of a TransitionBatch that hold observations."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransitionBatch:
     """n transitions as named columns; the first axis of each is n.

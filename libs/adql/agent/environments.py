@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from gymnasium.wrappers import TransformAction, TransformObservation
+from gymnasium.wrappers import FrameStackObservation, TransformAction, TransformObservation
 
 from adql.agent.environment_faults import check_answer, failure, one_line
 from adql.config import EnvironmentSettings, SignatureSettings
@@ -99,13 +99,14 @@ def make_environment(settings: EnvironmentSettings) -> Environment:
     try:
         spec = gymnasium.spec(name)
         limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
-        return _counted_from_zero(
+        environment = _counted_from_zero(
             gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
         )
     except gymnasium.error.UnregisteredEnv:
         raise EnvironmentUnusableError(_unknown(settings.id)) from None
     except Exception as error:  # foreign code may raise anything
         raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
+    return environment if settings.frame_stack is None else _stacked(environment, settings.id, settings.frame_stack)
 
 
 def registered_name(settings: EnvironmentSettings) -> str:
@@ -136,19 +137,19 @@ def resolve(settings: EnvironmentSettings) -> EnvironmentSettings:
         return settings
     environment = make_environment(settings)
     try:
-        return settings.model_copy(update={"signature": signature_of(environment, settings.id)})
+        return settings.model_copy(update={"signature": signature_of(environment, settings)})
     finally:
         environment.close()
 
 
-def signature_of(environment: Environment, name: str) -> SignatureSettings:
-    """Reads the spaces.
+def signature_of(environment: Environment, settings: EnvironmentSettings) -> SignatureSettings:
+    """Reads the spaces of ``environment``, made from ``settings``.
 
     Raises:
         EnvironmentUnusableError: actions are not Discrete, or observations neither Discrete nor a Box that is not
             empty and of a dtype that replay stores.
     """
-    actions, observations = environment.action_space, environment.observation_space
+    actions, observations, name = environment.action_space, environment.observation_space, settings.id
     if not isinstance(actions, spaces.Discrete):
         raise EnvironmentUnusableError(
             f"environment.id={name!r} has actions {actions}; Q-learning here needs Discrete actions, "
@@ -160,7 +161,8 @@ def signature_of(environment: Environment, name: str) -> SignatureSettings:
         if isinstance(observations, spaces.Discrete):
             return SignatureSettings.model_validate({"observations": int(observations.n), **common})
         if isinstance(observations, spaces.Box):
-            return SignatureSettings.model_validate({"observation_shape": observations.shape, **common})
+            box = {"observation_shape": observations.shape, "frame_stack": settings.frame_stack}
+            return SignatureSettings.model_validate(box | common)
     except ValueError:
         dtypes = ", ".join(get_args(SignatureSettings.model_fields["observation_dtype"].annotation))
         raise EnvironmentUnusableError(
@@ -189,6 +191,15 @@ def _counted_from_zero(environment: Environment) -> Environment:
         lowest = observations.start
         environment = TransformObservation(environment, lambda seen: seen - lowest, spaces.Discrete(observations.n))
     return environment
+
+
+def _stacked(environment: Environment, name: str, frames: int) -> Environment:
+    if not isinstance(environment.observation_space, spaces.Box):
+        raise EnvironmentUnusableError(
+            f"environment.frame_stack={frames} stacks frames of a Box, and environment.id={name!r} has observations "
+            f"{environment.observation_space}; remove environment.frame_stack"
+        )
+    return FrameStackObservation(environment, frames, padding_type="reset")
 
 
 def _successes(info: dict[str, Any], copies: int) -> Array:

@@ -20,6 +20,7 @@ from adql.config.settings import (
     ServiceSettings,
 )
 from adql.config.specification import (
+    FRAME_OVERHEAD_BYTES,
     MAX_EPISODES,
     AlgorithmSettings,
     DurabilitySettings,
@@ -39,6 +40,7 @@ from adql.config.specification import (
 )
 
 __all__ = [
+    "FRAME_OVERHEAD_BYTES",
     "MAX_EPISODES",
     "AlgorithmSettings",
     "DurabilitySettings",

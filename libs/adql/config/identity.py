@@ -8,7 +8,7 @@ from typing import Any
 from adql.config.specification import RunSpecification
 
 IDENTITY: dict[str, set[str] | bool] = {
-    "environment": {"id", "kwargs", "max_episode_steps", "signature"},
+    "environment": {"id", "kwargs", "max_episode_steps", "frame_stack", "signature"},
     "network": True,
     "algorithm": True,
     "exploration": True,

@@ -12,6 +12,7 @@ from adql.config.applicability import misplaced
 from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings
 from adql.config.section import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
+FrameStack = Annotated[int, Field(ge=2)] | None
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
 
 
@@ -32,10 +33,21 @@ class SignatureSettings(Section):
     observation_dtype: Literal["float32", "float64", "uint8", "int8", "int32", "int64", "bool"] = "float32"
     observations: PositiveInt | None = None
     """Number of observations of a Discrete space; null for a Box."""
+    frame_stack: FrameStack = None
+    """Frames along the first axis of an observation, the oldest first; null: an observation is no stack."""
     actions: PositiveInt
     """Number of discrete actions."""
     reward_threshold: float | None = None
     """The environment's own goal, if it states one."""
+
+    @model_validator(mode="after")
+    def _stacks_frames(self) -> Self:
+        if self.frame_stack is not None and self.observation_shape[:1] != (self.frame_stack,):
+            raise ValueError(
+                f"frame_stack {self.frame_stack} is not the first axis of observation_shape "
+                f"{list(self.observation_shape)}; remove the signature, and it is read from the environment"
+            )
+        return self
 
 
 class EnvironmentSettings(Section):
@@ -51,8 +63,19 @@ class EnvironmentSettings(Section):
     """Environment copies that one learner or actor steps together."""
     max_episode_steps: PositiveInt | None = None
     """Truncates episodes; null keeps the environment's own limit, or 1,000 where it has none."""
+    frame_stack: FrameStack = None
+    """Observes the newest so many frames at once, the first one repeated at a reset; replay stores each frame once."""
     signature: SignatureSettings | None = None
     """The spaces; null: resolved at start by making the environment once."""
+
+    @model_validator(mode="after")
+    def _signature_has_the_same_stack(self) -> Self:
+        if self.signature is not None and self.signature.frame_stack != self.frame_stack:
+            raise ValueError(
+                f"frame_stack {self.frame_stack} is not signature.frame_stack {self.signature.frame_stack}; "
+                "remove the signature, and it is read from the environment"
+            )
+        return self
 
 
 class NetworkSettings(Section):
@@ -133,6 +156,10 @@ MIN_CAPACITY = 2 * CAPACITY_PER_LEARNER
 """Transitions of a table whose capacity is not set."""
 
 
+FRAME_OVERHEAD_BYTES = 32
+"""What a table keeps beside each frame of a stack: references, where it lies, and how it is found by its content."""
+
+
 class ReplaySettings(Section):
     """The replay table."""
 
@@ -140,7 +167,10 @@ class ReplaySettings(Section):
     capacity: PositiveInt | None = None
     """Transitions; the oldest is evicted first. null: 10,000 for each learner, 20,000 at least."""
     capacity_bytes: PositiveInt = 2 * 1024**3
-    """Bytes of transitions; a capacity that cannot fit is refused at start."""
+    """Bytes of transitions; a capacity that cannot fit is refused at start.
+
+    Of stacked frames it also evicts the oldest transitions where more than one new frame comes with each.
+    """
     min_size: PositiveInt = 1_000
     """Nothing is sampled below it."""
     samples_per_insert: PositiveFloat | None = 16.0

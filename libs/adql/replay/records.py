@@ -60,6 +60,8 @@ class TableStatistics:
     bound: float
     ratio: float
     bytes: int
+    frames: int
+    """Distinct frames in store; 0 where observations are no stacks."""
     incarnation: int
     learners: int
     """Live sessions that sample."""

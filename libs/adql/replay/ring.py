@@ -1,10 +1,50 @@
 """Rows in preallocated columns; the row of id i lies in slot i mod capacity, so the newest overwrites the oldest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from adql.types import Array, ArraySpec, IntArray
+
+Rows = Iterable[tuple[int, Mapping[str, Array]]]
+"""Rows in order of ids, each part with the first one's id."""
+Frames = Iterable[tuple[IntArray, Array]]
+"""Frames (n, …), each part with the numbers (n,) by which rows refer to them."""
+
+
+class Ring(Protocol):
+    """Where a table keeps its transitions."""
+
+    def slots(self, first: int, last: int) -> IntArray:
+        """Returns the slots of the ids ``first`` to ``last`` − 1."""
+
+    def write(self, first: int, rows: Mapping[str, Array], evict: Callable[[int], None]) -> None:
+        """Copies ``rows`` in from the id ``first`` on; ``evict(n)`` lets the n oldest go, where bytes are short."""
+
+    def free(self, first: int, last: int) -> None:
+        """Takes notice that the ids ``first`` to ``last`` − 1 were evicted."""
+
+    def gather(self, slots: IntArray) -> dict[str, Array]:
+        """Returns new arrays with the rows in ``slots``, as ``write`` takes them."""
+
+    def stored(self, slots: IntArray) -> dict[str, Array]:
+        """Returns new arrays with the rows in ``slots`` as they are kept; may run in another thread."""
+
+    def frames(self) -> IntArray:
+        """Returns the numbers of the frames that are kept apart from the rows."""
+
+    def gather_frames(self, numbers: IntArray) -> Array:
+        """Returns the frames of ``numbers``; may run in another thread."""
+
+    def restore(self, oldest: int, next_id: int, rows: Rows, frames: Frames) -> int:
+        """Fills this empty ring with what was stored, and returns the oldest id for which there is room."""
+
+    def usage(self, rows: int) -> tuple[int, int]:
+        """Returns the bytes in use with ``rows`` rows, and the number of frames among them."""
+
+    def check_valid(self, oldest: int, next_id: int) -> list[str]:
+        """Returns what is inconsistent, a sentence each; for tests."""
 
 
 class ColumnRing:
@@ -18,7 +58,11 @@ class ColumnRing:
         """Returns the slots of the ids ``first`` to ``last`` − 1."""
         return np.arange(first, last) % self._capacity
 
-    def write(self, first: int, rows: Mapping[str, Array]) -> None:
+    def write(self, first: int, rows: Mapping[str, Array], evict: Callable[[int], None]) -> None:
+        """Copies ``rows`` in; there is always room."""
+        self.put(first, rows)
+
+    def put(self, first: int, rows: Mapping[str, Array]) -> None:
         """Copies ``rows`` (at most the capacity) into the slots of the ids from ``first`` on."""
         start = first % self._capacity
         for name, column in self._columns.items():
@@ -27,6 +71,36 @@ class ColumnRing:
             column[start : start + before_the_end] = values[:before_the_end]
             column[: len(values) - before_the_end] = values[before_the_end:]
 
+    def free(self, first: int, last: int) -> None:
+        """Needs nothing."""
+
     def gather(self, slots: IntArray) -> dict[str, Array]:
         """Returns new arrays with the rows in ``slots``."""
         return {name: column.take(slots, axis=0) for name, column in self._columns.items()}
+
+    def stored(self, slots: IntArray) -> dict[str, Array]:
+        """Returns new arrays with the rows in ``slots``."""
+        return self.gather(slots)
+
+    def frames(self) -> IntArray:
+        """Returns nothing: observations lie in the rows."""
+        return np.zeros(0, np.int64)
+
+    def gather_frames(self, numbers: IntArray) -> Array:
+        """Returns nothing."""
+        return numbers
+
+    def restore(self, oldest: int, next_id: int, rows: Rows, frames: Frames) -> int:
+        """Writes the rows from ``oldest`` on."""
+        for first, columns in rows:
+            skipped = max(0, oldest - first)
+            self.put(first + skipped, {name: column[skipped:] for name, column in columns.items()})
+        return oldest
+
+    def usage(self, rows: int) -> tuple[int, int]:
+        """Returns the bytes of ``rows`` rows."""
+        return rows * sum(column[0].nbytes for column in self._columns.values()), 0
+
+    def check_valid(self, oldest: int, next_id: int) -> list[str]:
+        """Returns nothing."""
+        return []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adql.errors import InvalidTransitionError
-from adql.types import Array, ArraySpec
+from adql.types import OBSERVATIONS, Array, ArraySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,18 @@ class TransitionSchema:
     """Actions are 0..actions − 1."""
     observations: int | None = None
     """Observations are 0..observations − 1 of a Discrete space; None for a Box."""
+    frame: ArraySpec | None = None
+    """One frame of a stack: an insert then has the column ``frame`` (m, …), each once, and its observations are int32
+    places in it, the oldest frame first. None: the observations themselves are in the columns."""
+
+    @property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """What an insert holds, in order: the columns, and the frames where there are any."""
+        return self.columns if self.frame is None else (*self.columns, self.frame)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one transition."""
+        """Bytes of one transition, less its frames."""
         return sum(column.size * np.dtype(column.dtype).itemsize for column in self.columns)
 
     def check(self, batch: Mapping[str, Array]) -> int:
@@ -31,7 +39,7 @@ class TransitionSchema:
         Raises:
             InvalidTransitionError: names the column, what it holds and what it must hold.
         """
-        names = [column.name for column in self.columns]
+        names = [array.name for array in self.arrays]
         if list(batch) != names:
             raise InvalidTransitionError(f"columns {list(batch)}, must be {names} in this order")
         rows = len(batch["action"]) if batch["action"].ndim else 0
@@ -41,6 +49,8 @@ class TransitionSchema:
             _check_layout(column, rows, batch[column.name])
             _check_finite(column.name, batch[column.name])
         self._check_ranges(batch)
+        if self.frame is not None:
+            _check_frames(self.frame, batch)
         return rows
 
     def _check_ranges(self, batch: Mapping[str, Array]) -> None:
@@ -49,6 +59,22 @@ class TransitionSchema:
         if self.observations is not None:
             _check_range("observation", batch["observation"], 0, self.observations - 1)
             _check_range("next_observation", batch["next_observation"], 0, self.observations - 1)
+
+
+def _check_frames(frame: ArraySpec, batch: Mapping[str, Array]) -> None:
+    """Refuses places outside the frames, and frames that no observation names."""
+    frames = batch[frame.name]
+    _check_layout(frame, len(frames) if frames.ndim else 0, frames)
+    _check_finite(frame.name, frames)
+    for name in OBSERVATIONS:
+        _check_range(name, batch[name], 0, len(frames) - 1)
+    named = np.bincount(np.concatenate([batch[name] for name in OBSERVATIONS]).ravel(), minlength=len(frames))
+    if not named.all():
+        raise InvalidTransitionError(
+            f"{frame.name} {int(named.argmin())} of 0..{len(frames) - 1} is in no observation; send only used ones; "
+            "nothing was inserted",
+            field=frame.name,
+        )
 
 
 def check_td_errors(td_errors: Array, rows: int) -> None:

@@ -17,6 +17,9 @@ class Selector(Protocol):
     def insert(self, slots: IntArray, td_errors: Array | None) -> None:
         """Makes ``slots`` (n,) eligible; ``td_errors`` (n,) where the inserter knows them."""
 
+    def remove(self, slots: IntArray) -> None:
+        """Makes ``slots`` (n,) free without giving them to new transitions."""
+
     def update(self, slots: IntArray, td_errors: Array) -> None:
         """Takes notice of new TD errors (n,)."""
 
@@ -43,6 +46,9 @@ class UniformSelector:
         self._capacity = capacity
 
     def insert(self, slots: IntArray, td_errors: Array | None) -> None:
+        """Needs nothing."""
+
+    def remove(self, slots: IntArray) -> None:
         """Needs nothing."""
 
     def update(self, slots: IntArray, td_errors: Array) -> None:
@@ -80,6 +86,10 @@ class PrioritisedSelector:
     def insert(self, slots: IntArray, td_errors: Array | None) -> None:
         """Without ``td_errors`` the largest priority of the table, 1 while it is empty."""
         self._set(slots, np.full(len(slots), self._largest_priority()) if td_errors is None else self._power(td_errors))
+
+    def remove(self, slots: IntArray) -> None:
+        """A priority of 0 is never drawn."""
+        self._set(slots, np.zeros(len(slots)))
 
     def update(self, slots: IntArray, td_errors: Array) -> None:
         """Of a slot that comes twice the last TD error wins."""

@@ -1,10 +1,12 @@
 """Snapshots of a replay table on disk: whole or not at all, each byte under a CRC32C, no pickle.
 
-A file is a row of segments: HEAD (JSON: columns, identity, ids, counters, sessions), ROWS with ids upwards, PRIO
-(float64, one a transition) where the table is prioritised, and an empty TAIL, which a file cut anywhere lacks.
+A file is a row of segments: HEAD (JSON: columns, identity, ids, counters, sessions), FRAM (numbers and frames, each
+frame once) where observations are stacks, ROWS with ids upwards, PRIO (float64, one a transition) where the table is
+prioritised, and an empty TAIL, which a file cut anywhere lacks.
 
 The rows are copied while inserts go on. What is evicted before it was copied is left out: rows are written oldest
-first, so a gap between two ROWS segments says that all before it had been evicted.
+first, so a gap between two ROWS segments says that all before it had been evicted. The frames come before the rows: a
+row that was not evicted by the time of its copy has held its frames all along.
 """
 
 import json
@@ -18,15 +20,17 @@ import numpy as np
 
 from adql.errors import CheckpointError, ForeignCheckpointError
 from adql.replay.records import Columns, TableState
+from adql.replay.ring import Frames
 from adql.replay.schema import TransitionSchema
 from adql.replay.segments import MAGIC, Opener, corrupt, open_for_writing, read_segments, write_durably, write_segment
 from adql.replay.sessions import Chunk
 from adql.replay.table import ReplayTable
-from adql.types import Float64Array
+from adql.types import OBSERVATIONS, ArraySpec, Float64Array, IntArray
 
+FRAME_NUMBER = np.dtype(np.int32)
 FIRST_ID = struct.Struct("<Q")
 ROWS_BYTES = 4 * 1024**2
-"""Payload of one ROWS segment, about: what is copied from the table at a time."""
+"""Payload of one ROWS or FRAM segment, about: what is copied from the table at a time."""
 KEPT = 2
 """Whole snapshots on disk: the newest, and one to fall back on."""
 SUFFIX = ".snapshot"
@@ -80,7 +84,7 @@ class Snapshots:
             except CheckpointError as error:
                 refused.append(error)
                 continue
-            table.restore(state, _rows(path, table.schema))
+            table.restore(state, _rows(path, table.schema), _frames(path, table.schema))
             break
         return refused
 
@@ -97,6 +101,8 @@ class Snapshots:
     def _write_segments(self, file: BinaryIO, table: ReplayTable, state: TableState) -> None:
         file.write(MAGIC)
         write_segment(file, b"HEAD", json.dumps(_head(state, table.schema, self._identity)).encode())
+        if table.schema.frame is not None:
+            _write_frames(file, table, table.schema.frame)
         step = max(1, ROWS_BYTES // table.schema.row_bytes)
         for first in range(state.oldest, state.next_id, step):
             kept, columns = table.read_rows(first, min(first + step, state.next_id))
@@ -121,11 +127,15 @@ class Snapshots:
         head = json.loads(payload)
         self._check_foreign(path, head, schema)
         oldest, following, priorities = int(head["oldest"]), int(head["oldest"]), None
+        frames: set[int] = set()
         for kind, payload in segments:
             if kind == b"ROWS":
+                _check_frames(path, _columns(payload, schema), frames, schema)
                 first, rows = FIRST_ID.unpack_from(payload)[0], _row_count(payload, schema)
                 oldest = oldest if first == following else first
                 following = first + rows
+            elif kind == b"FRAM" and schema.frame is not None:
+                frames = _joined(path, frames, _numbers(payload, schema.frame))
             elif kind == b"PRIO":
                 priorities = np.frombuffer(payload)[oldest - head["oldest"] :]
         return _state(head, oldest, priorities)
@@ -136,6 +146,36 @@ class Snapshots:
                 f"{path} is a replay snapshot of another run or configuration; give this run another directory, or "
                 "delete the file"
             )
+
+
+def _write_frames(file: BinaryIO, table: ReplayTable, frame: ArraySpec) -> None:
+    numbers, step = table.frame_numbers(), max(1, ROWS_BYTES // _stored_bytes(frame))
+    for first in range(0, len(numbers), step):
+        part = numbers[first : first + step]
+        write_segment(file, b"FRAM", part.astype(FRAME_NUMBER).tobytes(), table.read_frames(part).tobytes())
+
+
+def _stored_bytes(frame: ArraySpec) -> int:
+    """Of one frame and its number."""
+    return FRAME_NUMBER.itemsize + frame.size * np.dtype(frame.dtype).itemsize
+
+
+def _numbers(payload: bytes, frame: ArraySpec) -> IntArray:
+    return np.frombuffer(payload, FRAME_NUMBER, len(payload) // _stored_bytes(frame)).astype(np.int64)
+
+
+def _joined(path: Path, before: set[int], numbers: IntArray) -> set[int]:
+    joined = before.union(numbers.tolist())
+    if len(joined) < len(before) + len(numbers):
+        raise corrupt(path, "it has a frame twice")
+    return joined
+
+
+def _check_frames(path: Path, rows: Columns, frames: set[int], schema: TransitionSchema) -> None:
+    if schema.frame is None:
+        return
+    if not all(frames.issuperset(rows[name].ravel().tolist()) for name in OBSERVATIONS):
+        raise corrupt(path, "a transition names a frame that is not in it")
 
 
 def _head(state: TableState, schema: TransitionSchema, identity: str) -> dict[str, Any]:
@@ -152,7 +192,7 @@ def _head(state: TableState, schema: TransitionSchema, identity: str) -> dict[st
 
 
 def _layout(schema: TransitionSchema) -> list[list[Any]]:
-    return [[column.name, column.dtype, list(column.shape)] for column in schema.columns]
+    return [[array.name, array.dtype, list(array.shape)] for array in schema.arrays]
 
 
 def _state(head: dict[str, Any], oldest: int, priorities: Float64Array | None) -> TableState:
@@ -184,3 +224,13 @@ def _columns(payload: bytes, schema: TransitionSchema) -> Columns:
         columns[column.name] = values.reshape(rows, *column.shape)
         offset += values.nbytes
     return columns
+
+
+def _frames(path: Path, schema: TransitionSchema) -> Frames:
+    if schema.frame is None:
+        return
+    for kind, payload in read_segments(path):
+        if kind == b"FRAM":
+            numbers = _numbers(payload, schema.frame)
+            frames = np.frombuffer(payload, schema.frame.dtype, offset=len(numbers) * FRAME_NUMBER.itemsize)
+            yield numbers, frames.reshape(len(numbers), *schema.frame.shape)

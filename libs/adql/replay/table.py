@@ -8,10 +8,11 @@ import numpy as np
 from adql.errors import InputError, RateLimitedError
 from adql.replay.rate_limiter import RateLimiter
 from adql.replay.records import Columns, InsertResult, PriorityResult, SampledBatches, TableState, TableStatistics
-from adql.replay.ring import ColumnRing
+from adql.replay.ring import ColumnRing, Frames, Ring, Rows
 from adql.replay.schema import TransitionSchema, check_td_errors
 from adql.replay.selectors import Selector
 from adql.replay.sessions import Chunk, Sessions
+from adql.replay.stack_ring import StackRing
 from adql.types import Array, IntArray
 
 RETRY_AFTER_MS = 50
@@ -23,7 +24,7 @@ MAX_RETURNABLE_BATCHES = 65_536
 class ReplayTable:
     """Transitions in FIFO order under 64-bit ids 0, 1, 2…, never reused within an incarnation.
 
-    One thread calls it; ``read_rows`` alone may run in another one, beside it.
+    One thread calls it; ``read_rows``, ``frame_numbers`` and ``read_frames`` may run in another one, beside it.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class ReplayTable:
         capacity: int,
         incarnation: int,
         rng: np.random.Generator,
+        frames: int = 0,
     ) -> None:
+        """``frames``: distinct frames for which there is room, where ``schema`` stacks them."""
         self.schema = schema
         self._selector, self._limiter, self._sessions, self._rng = selector, limiter, sessions, rng
         self._capacity, self._incarnation = capacity, incarnation
-        self._ring = ColumnRing(schema.columns, capacity)
+        self._frames = frames
+        self._ring = _make_ring(schema, capacity, frames)
         self._oldest = self._next_id = 0
         self._next_batch = 0
         self._returnable: OrderedDict[int, int] = OrderedDict()
@@ -121,6 +125,7 @@ class ReplayTable:
         """Returns the table in numbers."""
         learners = self._sessions.live
         priority_mean, priority_max = self._selector.mean_and_largest(len(self))
+        used_bytes, frames = self._ring.usage(len(self))
         return TableStatistics(
             size=len(self),
             capacity=self._capacity,
@@ -129,7 +134,8 @@ class ReplayTable:
             error=self._limiter.error,
             bound=self._limiter.bound(learners),
             ratio=self._limiter.ratio,
-            bytes=len(self) * self.schema.row_bytes,
+            bytes=used_bytes,
+            frames=frames,
             incarnation=self._incarnation,
             learners=learners,
             priority_mean=priority_mean,
@@ -154,17 +160,22 @@ class ReplayTable:
         Safe beside inserts: a row is written only after its predecessor was declared evicted, and what was evicted
         by the end of the copy is left out of it.
         """
-        rows = self._ring.gather(self._ring.slots(first, last))
+        rows = self._ring.stored(self._ring.slots(first, last))
         kept = min(max(first, self._oldest), last)
         return kept, {name: column[kept - first :] for name, column in rows.items()}
 
-    def restore(self, state: TableState, rows: Iterable[tuple[int, Columns]]) -> None:
-        """Fills this empty table: ``rows`` in order of ids, each with the first one's id; the newest are kept."""
-        self._oldest = max(state.oldest, state.next_id - self._capacity)
-        self._next_id = state.next_id
-        for first, columns in rows:
-            skipped = max(0, self._oldest - first)
-            self._ring.write(first + skipped, {name: column[skipped:] for name, column in columns.items()})
+    def frame_numbers(self) -> IntArray:
+        """Returns the numbers (n,) of the frames that rows refer to; empty where observations are no stacks."""
+        return self._ring.frames()
+
+    def read_frames(self, numbers: IntArray) -> Array:
+        """Returns a copy of the frames ``numbers``; that of one whose rows were all evicted meanwhile may be torn."""
+        return self._ring.gather_frames(numbers)
+
+    def restore(self, state: TableState, rows: Rows, frames: Frames = ()) -> None:
+        """Fills this empty table: ``rows`` as ``read_rows`` gave them, in order of ids; the newest are kept."""
+        oldest = max(state.oldest, state.next_id - self._capacity)
+        self._oldest, self._next_id = self._ring.restore(oldest, state.next_id, rows, frames), state.next_id
         kept = None if state.priorities is None else state.priorities[self._oldest - state.oldest :]
         self._selector.restore(self._ring.slots(self._oldest, self._next_id), kept)
         self._limiter.inserts, self._limiter.samples = state.inserts, state.samples
@@ -172,7 +183,7 @@ class ReplayTable:
 
     def check_valid(self) -> list[str]:
         """Returns what is inconsistent, a sentence each; tests call it after every operation."""
-        problems = self._selector.check_valid()
+        problems = self._selector.check_valid() + self._ring.check_valid(self._oldest, self._next_id)
         if not 0 <= len(self) <= self._capacity:
             problems.append(f"{len(self)} transitions in a table of {self._capacity}")
         if self._limiter.samples < 0 or self._limiter.inserts < len(self):
@@ -183,15 +194,28 @@ class ReplayTable:
         rows = self.schema.check(batch)
         if rows > self._capacity:
             raise InputError(f"insert of {rows} transitions into a table of {self._capacity}; send smaller chunks")
+        if self.schema.frame is not None and len(batch["frame"]) > self._frames:
+            raise InputError(
+                f"insert of {len(batch['frame'])} frames into a table with room for {self._frames}; send smaller chunks"
+            )
         if td_errors is not None:
             check_td_errors(td_errors, rows)
         return rows
 
     def _append(self, batch: Columns, rows: int) -> None:
-        """Declares the oldest rows evicted before their slots are written: ``read_rows`` relies on this order."""
-        self._oldest = max(self._oldest, self._next_id + rows - self._capacity)
-        self._ring.write(self._next_id, batch)
+        self._evict(max(0, len(self) + rows - self._capacity))
+        self._ring.write(self._next_id, batch, self._evict_for_bytes)
         self._next_id += rows
+
+    def _evict(self, count: int) -> None:
+        """Declares the oldest rows evicted before anything of theirs is overwritten: ``read_rows`` relies on it."""
+        first, self._oldest = self._oldest, self._oldest + count
+        self._ring.free(first, self._oldest)
+
+    def _evict_for_bytes(self, count: int) -> None:
+        """Other than those that give their slots to new rows, these must be taken from the selector."""
+        self._selector.remove(self._ring.slots(self._oldest, self._oldest + count))
+        self._evict(count)
 
     def _number(self, batches: int, batch_size: int) -> int:
         first = self._next_batch
@@ -208,3 +232,9 @@ class ReplayTable:
             "do the other verb or come again",
             retry_after_ms=RETRY_AFTER_MS,
         )
+
+
+def _make_ring(schema: TransitionSchema, capacity: int, frames: int) -> Ring:
+    if schema.frame is None:
+        return ColumnRing(schema.columns, capacity)
+    return StackRing(schema.columns, schema.frame, capacity, frames)

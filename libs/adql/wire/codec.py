@@ -33,6 +33,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_FIELDS = 256
 ANY = -1
 """Length of an expected axis that may have any value, the same one wherever it appears in a body."""
+ANY_OTHER = -2
+"""Length of another such axis, independent of ANY."""
 
 Scalar = bool | int | float | str | None
 Field = Scalar | list[int]
@@ -129,7 +131,7 @@ def encode(fields: Mapping[str, Field], arrays: Mapping[str, Array]) -> list[Buf
 def decode(body: Buffer, expected: Sequence[ArraySpec], *, optional: Sequence[ArraySpec] = ()) -> Message:
     """Reads ``body``, which must hold exactly the arrays of ``expected``, then any of ``optional``, in order.
 
-    An entry ``ANY`` (−1) in an expected shape accepts any length, but the same one in all arrays.
+    An entry ``ANY`` in an expected shape accepts any length, but the same one in all arrays; so does ``ANY_OTHER``.
 
     Raises:
         WireVersionError: the other side speaks another wire number.
@@ -231,23 +233,20 @@ def _match(
     wanted = [*expected, *(spec for spec in optional if spec.name in names)]
     if names != [spec.name for spec in wanted]:
         raise MalformedBodyError(f"body must hold the arrays {', '.join(spec.name for spec in wanted)} in this order")
-    rows: int | None = None
+    lengths: dict[int, int] = {}
     for (_, dtype, shape), want in zip(declared, wanted, strict=True):
-        rows = _match_one(dtype, shape, want, rows)
+        _match_one(dtype, shape, want, lengths)
     return [ArraySpec(name, tuple(shape), dtype) for name, dtype, shape in declared]
 
 
-def _match_one(dtype: str, shape: Sequence[int], want: ArraySpec, rows: int | None) -> int | None:
-    """Checks one array; returns the common length of the ANY axes seen so far."""
+def _match_one(dtype: str, shape: Sequence[int], want: ArraySpec, lengths: dict[int, int]) -> None:
+    """Checks one array; ``lengths`` are those that ANY and ANY_OTHER have had so far."""
     if dtype != want.dtype or dtype not in _DTYPES or len(shape) != len(want.shape):
         raise MalformedBodyError(f"array {want.name} must be {want.dtype} with {len(want.shape)} axes")
     for have, need in zip(shape, want.shape, strict=True):
-        if need == ANY:
-            rows = have if rows is None else rows
-            need = rows
-        if have != need or have < 0:
-            raise MalformedBodyError(f"array {want.name} has an axis of length {have}, needed is {need}")
-    return rows
+        needed = lengths.setdefault(need, have) if need in (ANY, ANY_OTHER) else need
+        if have != needed or have < 0:
+            raise MalformedBodyError(f"array {want.name} has an axis of length {have}, needed is {needed}")
 
 
 def _padded_bytes(spec: ArraySpec) -> int:

@@ -13,6 +13,7 @@ from adql.errors import AdqlError, RateLimitedError, TransportError, Unavailable
 from adql.types import Array, ReplaySample, SampleInfo, TransitionBatch
 from adql.wire import codec, replay_format, routes
 from adql.wire.connection import Connection, Response
+from adql.wire.replay_frames import folded, unfolded
 from adql.wire.retry import Backoff, asked_seconds, call_with_retry
 
 DEADLINE_SECONDS = 5.0
@@ -50,6 +51,7 @@ class ReplayClient:
     ) -> None:
         self._fields: dict[str, codec.Field] = {"session": session, "config_hash": config_hash}
         self._sample_arrays = replay_format.sample_arrays(signature)
+        self._stacked = signature.frame_stack is not None
         self._backoff = Backoff(clock, sleep, rng)
         self._deadline_seconds, self._on_retry, self._on_success = deadline_seconds, on_retry, on_success
         self._control = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
@@ -71,7 +73,8 @@ class ReplayClient:
         Raises:
             InvalidTransitionError: a column does not fit; nothing was inserted.
         """
-        columns = batch.columns() if td_errors is None else {**batch.columns(), "td_error": td_errors}
+        columns = folded(batch.columns()) if self._stacked else batch.columns()
+        columns |= {} if td_errors is None else {"td_error": td_errors}
         fields = self._fields | {"chunk": self._chunk}
         body = codec.encode(fields, {name: np.ascontiguousarray(column) for name, column in columns.items()})
         path = f"{routes.INSERT}?wait={wait_seconds:g}"
@@ -180,7 +183,7 @@ class ReplayClient:
         """Copies the arrays out of the connection's buffer and cuts them into numbered batches."""
         message = response.message(self._sample_arrays)
         first, incarnation, size = (message.integer(name) for name in ("first_batch", "incarnation", "size"))
-        arrays = {name: array.copy() for name, array in message.arrays.items()}
+        arrays = unfolded(message.arrays) if self._stacked else {n: array.copy() for n, array in message.arrays.items()}
         item_ids, probabilities = arrays.pop("item_ids"), arrays.pop("probabilities")
         transitions, batch_size = TransitionBatch.from_columns(arrays), message.integer("batch_size", 1)
         samples = []

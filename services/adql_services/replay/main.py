@@ -19,7 +19,7 @@ from adql.replay import (
     UniformSelector,
 )
 from adql.telemetry import logs
-from adql.wire.replay_format import check_table, transition_columns
+from adql.wire.replay_format import check_table, frame_array, frame_slots, transition_columns
 from adql_services.replay.app import make_app
 from adql_services.replay.service import ReplayService
 from adql_services.runtime.parent import exit_with_parent
@@ -53,7 +53,9 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
     """
     replay, signature = specification.replay, specification.environment.signature
     assert signature is not None, "the command line resolves the environment before a service starts"
-    schema = TransitionSchema(transition_columns(signature), signature.actions, signature.observations)
+    schema = TransitionSchema(
+        transition_columns(signature), signature.actions, signature.observations, frame_array(signature)
+    )
     limiter = RateLimiter(
         samples_per_insert=replay.samples_per_insert,
         min_size=replay.min_size,
@@ -71,6 +73,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
         capacity=specification.replay_capacity,
         incarnation=incarnation,
         rng=np.random.default_rng([specification.run.seed, incarnation]),
+        frames=frame_slots(specification),
     )
 
 
