@@ -18,6 +18,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 OK = 0
+EVALUATION_SEED = 2**31
+"""Beyond every seed of training and of a run's own evaluations."""
 SETTINGS = {
     "parameter-server": "ParameterServerSettings",
     "replay": "ReplayServerSettings",
@@ -107,6 +109,13 @@ def _add_evaluate(commands: "Commands") -> None:
     evaluate = commands.add_parser("evaluate", help="play the stored policy of a run greedily")
     evaluate.add_argument("directory", metavar="DIR", type=Path)
     evaluate.add_argument("--episodes", metavar="N", type=int, default=100)
+    evaluate.add_argument(
+        "--seed",
+        metavar="S",
+        type=int,
+        default=EVALUATION_SEED,
+        help="of the first episode, the others count on; by default beyond all seeds of the run, always the same",
+    )
     evaluate.add_argument("--policy", choices=("best", "last"), default="best")
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
     evaluate.set_defaults(parser=evaluate, command=_evaluate)
@@ -213,7 +222,7 @@ def _resume(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from adql_services.local.evaluate import evaluate
 
-    return evaluate(options.directory, options.policy, options.episodes, as_json=options.json)
+    return evaluate(options.directory, options.policy, options.episodes, options.seed, as_json=options.json)
 
 
 def _restore(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from adql.agent.activity import Stopwatch
 from adql.agent.actor import Actor
 from adql.agent.actor_learner import ActorLearner
 from adql.agent.environments import VectorEnvironment, resolve
-from adql.agent.evaluation import FIRST_RESERVED_SEED, play_episodes
+from adql.agent.evaluation import play_episodes
 from adql.agent.experience import Experience
 from adql.agent.exploration import make_epsilons
 from adql.agent.learner import DqnLearner
@@ -21,6 +21,7 @@ from adql.agent.study import Study
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification, load_specification
 from adql.encodings import from_wire, to_wire
+from adql.episodes import FIRST_RESERVED_SEED
 from adql.errors import InvalidUpdateError, RateLimitedError, StaleUpdateError
 from adql.parameters.initial import initial_parameters
 from adql.parameters.server import ParameterServer

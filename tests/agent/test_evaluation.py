@@ -1,9 +1,8 @@
 """Evaluation: exactly one greedy episode a copy, on given seeds."""
 
 import numpy as np
-import pytest
 
-from adql.agent.evaluation import EpisodeResults, interquartile_mean, play_episodes, successes_by_goal
+from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
 from adql.config import EnvironmentSettings
 from tests.agent import environment_doubles  # noqa: F401  registers the doubles
 from tests.agent.test_actor import AlwaysOne
@@ -33,8 +32,3 @@ def test_success_is_return_at_the_goal_where_the_environment_is_silent():
     results = EpisodeResults((1.0, 2.0, 3.0), (1, 1, 1), None)
     assert successes_by_goal(results, goal=2.0) == (False, True, True)
     assert successes_by_goal(results, goal=None) is None
-
-
-def test_interquartile_mean_cuts_a_quarter_at_each_end():
-    assert interquartile_mean([100.0, 1.0, 2.0, 3.0, -50.0]) == pytest.approx(2.0)
-    assert interquartile_mean([1.0, 3.0]) == 2.0

@@ -1,3 +1,4 @@
+import os
 from datetime import datetime
 
 import pytest
@@ -5,9 +6,11 @@ import pytest
 from adql.config import load_specification
 from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
+from adql_services.local.report import write_report
 from adql_services.local.resume import changed, check_not_over
 from adql_services.local.run_directory import RunDirectory, new_path
-from tests.local.runs import specification
+from adql_services.local.summary import Outcome, make_summary, write_summary
+from tests.local.runs import observation, specification
 
 
 def test_new_run_writes_its_settings_and_command(tmp_path):
@@ -47,6 +50,18 @@ def test_only_a_folder_that_this_process_made_is_discarded(tmp_path):
     kept = RunDirectory.create(tmp_path / "kept", specification(), ["adql"])
     RunDirectory(kept.path).discard()
     assert kept.specification.exists()
+
+
+def test_files_of_a_run_are_synced_before_they_replace_the_older_ones(tmp_path, monkeypatch):
+    directory = RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    summary = make_summary(specification(), observation(), Outcome("stopped", 1.0, 1.0, 0, {}), {})
+    directory.write_specification(specification())
+    write_summary(summary, directory.summary)
+    write_report(specification(), directory, summary)
+    for file in (directory.specification, directory.summary, directory.report):
+        assert any(f"/.{file.name}." in path for path in synced)
 
 
 def test_new_path_is_new_within_a_second(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import pytest
 
+from adql.episodes import FIRST_RESERVED_SEED
 from adql.errors import MalformedBodyError
 from adql.parameters import run_record
 from adql.parameters.run_record import MAX_WAITING, Episodes, RunRecord
@@ -57,7 +58,7 @@ def test_periodic_evaluations_share_their_seeds_and_a_confirmation_has_fresh_one
     record = evaluated(evaluated(record, 10), 10)
     confirmation = run_record.next_task(record)
     assert periodic[0] == periodic[1] != confirmation.seed
-    assert min(periodic[0], confirmation.seed) >= run_record.FIRST_RESERVED_SEED
+    assert min(periodic[0], confirmation.seed) >= FIRST_RESERVED_SEED
     assert max(periodic[0], confirmation.seed) < 2**31
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from adql.agent.environments import make_environment
+from adql.agent.policy import load_policy
 from tests.services.running import free_port
 from tests.store_process import running_store
 from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, launched, steps
@@ -220,3 +222,23 @@ def test_evaluate_plays_either_policy_for_programs_and_people(finished):
         assert figures["episodes"] == 2 and figures["min_return"] <= figures["mean_return"] <= figures["max_return"]
     assert "mean_return" in adql("evaluate", finished, "--episodes", 1).stdout
     check_refused(adql("evaluate", finished, "--episodes", 0), "--episodes 0: at least 1")
+    check_refused(adql("evaluate", finished, "--seed", -1), "--seed -1: at least 0")
+
+
+def test_evaluation_is_the_same_every_time_unless_it_is_given_another_seed(finished):
+    first, again, other = (
+        adql("evaluate", finished, "--episodes", 5, "--json", *words).stdout for words in ((), (), ("--seed", 7))
+    )
+    assert first == again != other
+
+
+def test_stored_policy_plays_by_itself(finished):
+    policy = load_policy(finished / "policy-best.safetensors")
+    environment = make_environment(policy.environment)
+    observation, _ = environment.reset(seed=0)
+    assert environment.action_space.contains(policy(observation))
+
+
+def test_package_is_run_as_the_command_is():
+    shown = subprocess.run([sys.executable, "-m", "adql_services", "--version"], capture_output=True, check=True)
+    assert shown.stdout.startswith(b"adql ")

@@ -1,6 +1,6 @@
 """Evaluation: greedy episodes on reserved seeds, exactly one an environment copy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,6 @@ from adql.agent.environment_faults import check_answer, failure
 from adql.agent.environments import Environment, make_environment
 from adql.config import EnvironmentSettings
 from adql.types import Array
-
-FIRST_RESERVED_SEED = 2**30
-"""Training seeds lie below, evaluation seeds at or above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +59,6 @@ def successes_by_goal(results: EpisodeResults, goal: float | None) -> tuple[bool
     if results.successes is not None or goal is None:
         return results.successes
     return tuple(value >= goal for value in results.returns)
-
-
-def interquartile_mean(values: Sequence[float]) -> float:
-    """Mean of the middle half: a quarter of the n values, rounded down, is cut at each end (2108.13264)."""
-    cut = len(values) // 4
-    return float(np.mean(np.sort(values)[cut : len(values) - cut]))
 
 
 class _Play:

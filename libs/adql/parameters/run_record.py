@@ -12,14 +12,12 @@ import msgspec
 import numpy as np
 
 from adql.config import RunSpecification
+from adql.episodes import FIRST_RESERVED_SEED, interquartile_mean
 from adql.errors import MalformedBodyError
 from adql.types import Clocks, Version
 
 MAX_WAITING = 16
 """Periodic evaluations that may wait for an evaluator; beyond it the oldest is given up and counted."""
-
-FIRST_RESERVED_SEED = 2**30
-"""Training seeds lie below, evaluation seeds at or above it."""
 
 Purpose = Literal["periodic", "confirm"]
 Status = Literal["waiting", "running", "confirming", "reached", "budget"]
@@ -195,7 +193,7 @@ def _summary(task: Task, episodes: Episodes) -> Result:
         task,
         mean=float(np.mean(returns)),
         median=float(np.median(returns)),
-        interquartile_mean=_interquartile_mean(returns),
+        interquartile_mean=interquartile_mean(returns),
         total=float(np.sum(returns)),
         deviation=float(np.std(returns)),
         lowest=min(returns),
@@ -204,11 +202,6 @@ def _summary(task: Task, episodes: Episodes) -> Result:
         success_rate=float(np.mean(episodes.successes)) if episodes.successes else None,
         seconds=episodes.seconds,
     )
-
-
-def _interquartile_mean(values: tuple[float, ...]) -> float:
-    cut = len(values) // 4
-    return float(np.mean(np.sort(values)[cut : len(values) - cut]))
 
 
 def reported(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:

@@ -12,7 +12,6 @@ from adql.agent.activity import Stopwatch
 from adql.agent.actor import Actor
 from adql.agent.actor_learner import ActorLearner
 from adql.agent.environments import VectorEnvironment
-from adql.agent.evaluation import FIRST_RESERVED_SEED
 from adql.agent.experience import Experience
 from adql.agent.exploration import make_epsilons
 from adql.agent.learner import DqnLearner
@@ -22,6 +21,7 @@ from adql.agent.networks import Network
 from adql.agent.study import Study
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification
+from adql.episodes import FIRST_RESERVED_SEED
 from adql.types import Parameters
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient

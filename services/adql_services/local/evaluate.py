@@ -5,72 +5,43 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file
 
-from adql.agent.evaluation import EpisodeResults, interquartile_mean, play_episodes, successes_by_goal
-from adql.agent.networks import Network, make_network
+from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
+from adql.agent.policy import Policy, load_policy
 from adql.config import RunSpecification, config_hash, load_specification
+from adql.episodes import interquartile_mean
 from adql.errors import CheckpointError, InputError
-from adql.types import Float32Array
 from adql_services.local.run_directory import RunDirectory
 
-SEED = 2**31
-"""Beyond every seed of training and of the run's own evaluations."""
 
-
-def evaluate(path: Path, policy: str, episodes: int, *, as_json: bool) -> int:
+def evaluate(path: Path, which: str, episodes: int, seed: int, *, as_json: bool) -> int:
     """Plays ``episodes`` episodes of the best or last policy of the run in ``path``; prints what came of them."""
-    if episodes < 1:
-        raise InputError(f"--episodes {episodes}: at least 1")
+    for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise InputError(f"{option} {value}: at least {least}")
     directory = RunDirectory(path)
     if not directory.specification.exists():
         raise InputError(f"{path} holds no run (no run.yaml); name the DIR of an `adql train`")
     specification = load_specification(directory.specification, environ={})
-    assert specification.environment.signature is not None, "run.yaml is resolved"
-    network = make_network(specification.network, specification.environment.signature)
-    file = directory.best_policy if policy == "best" else directory.last_policy
-    vector = load_policy(file, network)
-    check_owner(file, specification)
-    results = play_episodes(specification.environment, network, vector, episodes, SEED)
+    file = directory.best_policy if which == "best" else directory.last_policy
+    policy = load_policy(file)
+    check_owner(file, policy, specification)
+    results = play_episodes(specification.environment, policy.network, policy.vector, episodes, seed)
     sys.stdout.write(_told(_figures(specification, results), as_json))
     return 0
 
 
-def load_policy(file: Path, network: Network) -> Float32Array:
-    """Reads a policy into one flat vector.
-
-    Raises:
-        CheckpointError: no such file, corrupt, or of another network.
-    """
-    try:
-        tensors = load_file(file)
-    except FileNotFoundError:
-        raise CheckpointError(f"{file} does not exist: no policy was evaluated yet; try --policy last") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} is not a policy: {error}; take a copy or the other --policy") from None
-    found = {name: (tensor.shape, tensor.dtype.name) for name, tensor in tensors.items()}
-    wanted = {entry.name: (entry.shape, entry.dtype) for entry in network.manifest.entries}
-    if found != wanted:
-        raise CheckpointError(f"{file} has arrays {found}, this run's network has {wanted}; it belongs to another run")
-    vector = np.concatenate([tensors[entry.name].ravel() for entry in network.manifest.entries])
-    if not np.isfinite(vector).all():
-        raise CheckpointError(f"{file} holds numbers that are not finite: it is damaged; try the other --policy")
-    return vector
-
-
-def check_owner(file: Path, specification: RunSpecification) -> None:
-    """Refuses a policy of the same shape that another environment or other settings made.
+def check_owner(file: Path, policy: Policy, specification: RunSpecification) -> None:
+    """Refuses the policy of another environment or of other settings.
 
     Raises:
         CheckpointError: it says which configuration it belongs to.
     """
-    with safe_open(file, framework="np") as opened:
-        found = (opened.metadata() or {}).get("config_hash", "none")
-    if found != config_hash(specification):
+    found, own = policy.metadata.get("config_hash", "none"), config_hash(specification)
+    if found != own:
         raise CheckpointError(
-            f"{file} belongs to configuration {found[:12]}, this run has {config_hash(specification)[:12]}; "
-            "it is another run's policy: evaluate it with its own DIR"
+            f"{file} belongs to another run: it has configuration {found[:12]}, this one {own[:12]}; "
+            "evaluate another run's policy with its own DIR"
         )
 
 

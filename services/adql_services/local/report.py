@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from adql.config import RunSpecification, to_yaml
+from adql.parameters.files import write_atomically
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
 from adql_services.local.episodes import Episode, read_episodes
 from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
@@ -26,9 +27,7 @@ def write_report(specification: RunSpecification, directory: RunDirectory, summa
         read_moments(directory.progress),
         directory.command.read_text(encoding="utf-8", errors="replace"),
     )
-    temporary = directory.report.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(directory.report)
+    write_atomically(directory.report, page.encode())
 
 
 def render(

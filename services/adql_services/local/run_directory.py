@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adql.config import RunSpecification, to_yaml
 from adql.errors import InputError
+from adql.parameters.files import write_atomically
 
 EPISODES_HEADER = "unix_seconds,slot,run_environment_steps,return,length,epsilon,success\n"
 NEEDED_BYTES = 64 * 1024**2
@@ -142,9 +143,7 @@ class RunDirectory:
 
     def write_specification(self, specification: RunSpecification) -> None:
         """Writes run.yaml, whole or not at all."""
-        temporary = self.specification.with_suffix(".tmp")
-        temporary.write_text(to_yaml(specification), encoding="utf-8")
-        temporary.replace(self.specification)
+        write_atomically(self.specification, to_yaml(specification).encode())
 
 
 def new_path(specification: RunSpecification, now: datetime) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adql.config import RunSpecification
+from adql.parameters.files import write_atomically
 from adql_services.local.watch import Observation
 
 Tree = dict[str, Any]
@@ -90,9 +91,7 @@ def greedy_returns(summary: Tree) -> str:
 
 def write_summary(summary: Tree, path: Path) -> None:
     """Writes it for people and programs, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, json.dumps(summary, indent=2).encode() + b"\n")
 
 
 def read_summary(path: Path) -> Tree:

@@ -1,0 +1,51 @@
+"""A stored policy is loaded by its file alone."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from adql.agent.networks import make_network
+from adql.agent.policy import load_policy
+from adql.config import EnvironmentSettings, NetworkSettings
+from adql.errors import CheckpointError
+
+SIGNATURE = {"observations": 3, "actions": 2}
+KEYS = {"environment": {"id": "Toy-v0", "signature": SIGNATURE}, "network": {"kind": "tabular"}}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A table whose best action is 1 in the second state alone."""
+
+    def store(table=((1, 0), (0, 1), (1, 0)), metadata=None):
+        network = make_network(NetworkSettings(kind="tabular"), EnvironmentSettings(signature=SIGNATURE).signature)
+        arrays = network.manifest.views(np.asarray(table, np.float32).ravel())
+        save_file(arrays, tmp_path / "policy", {"keys": json.dumps(KEYS)} if metadata is None else metadata)
+        return tmp_path / "policy"
+
+    return store
+
+
+def test_policy_chooses_the_greedy_action_of_one_observation(stored):
+    policy = load_policy(str(stored()))
+    assert [policy(np.int64(state)) for state in range(3)] == [0, 1, 0]
+    assert policy.environment.id == "Toy-v0"
+
+
+def test_file_that_does_not_say_its_run_is_refused(stored):
+    for metadata in ({}, {"keys": "[]"}, {"keys": json.dumps({"environment": 1})}):
+        with pytest.raises(CheckpointError, match="does not say what run it is of"):
+            load_policy(stored(metadata=metadata))
+
+
+def test_policy_that_is_not_finite_or_of_another_shape_is_refused(stored):
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_policy(stored(table=((1, 0), (0, np.nan), (1, 0))))
+    other = {
+        "environment": {"id": "Toy-v0", "signature": {"observations": 4, "actions": 2}},
+        "network": KEYS["network"],
+    }
+    with pytest.raises(CheckpointError, match="it is damaged"):
+        load_policy(stored(metadata={"keys": json.dumps(other)}))
