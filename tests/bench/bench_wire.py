@@ -1,201 +1,290 @@
 """What the wire costs: one JSON line a case, ``python -m tests.bench.bench_wire [--rounds N]``.
 
-Raw sockets and ADQL are timed in turns within the same run, because both depend on what else the machine does. The raw
-case moves the same bytes over the same kind of socket into a reused buffer, with a one-byte request or answer, and
-does nothing else: no checksum, no HTTP. A pull and a push move the same numbers in each encoding; a push is cast on
-both sides, a pull by the client alone: a server casts a version once for all who pull it (``cast``).
+A real ``adql parameter-server`` with its token and its embedded store, as ``adql train`` starts it, and a real client:
+a registered session whose pushes are numbered, applied and answered by the new parameters, while the server commits at
+its default pace. Raw sockets and ADQL are timed in the same rounds, in an order that changes each round: who comes
+after 7 MB finds cold caches, and a server that slept has to be woken.
+
+``nothing_newer``: a conditional GET that is answered 304. ``pull``: a version that this client has not seen, encoded
+for the first time. ``push``: 7 MB there, 7 MB of new parameters back. ``push_answered``: the same pushes up to the
+first byte of their answer, so that everything is done but the way back. ``pull_again``: a version that was pulled
+before. ``times_raw`` divides by the raw pull or the raw push of the same rounds, ``times_raw_both`` by their sum.
+``in_a_row_ms`` has the same case before it. ``server_cpu_ms`` is of the server's event loop, without the threads that
+commit.
 """
 
 import argparse
 import contextlib
 import json
-import multiprocessing
-import socket
+import random
+import select
+import signal
 import statistics
-import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-from fastapi import Request, Response
+import psutil
 
-from adql.config import ServerSettings
-from adql.encodings import from_wire, to_wire
-from adql.telemetry import logs
-from adql.types import ArraySpec
+from adql.agent.environments import resolve
+from adql.agent.merging import make_merge
+from adql.config import RunSpecification, config_hash, load_specification
+from adql.encodings import to_wire
+from adql.parameters.size import state_bytes
+from adql.types import PushAnswer, Version
 from adql.wire import routes
-from adql.wire.codec import decode, encode
 from adql.wire.connection import Connection
-from adql_services.runtime.app import application
-from adql_services.runtime.bodies import BinaryResponse, read_body
-from adql_services.runtime.serving import serve
-from adql_services.runtime.side_port import Health
+from adql.wire.parameter_client import ParameterClient
+from adql_services.local.addresses import Rendezvous
+from adql_services.local.fleet import PARAMETER_SERVER, Fleet
+from adql_services.local.run_directory import RunDirectory
+from adql_services.local.store import LocalStore
+from adql_services.parameter_server.opening import manifest
+from tests.bench.raw_sockets import raw_cases
+from tests.services.replay_process import free_port
+from tests.waiting import wait_until
 
-SIZE = 1_750_000
-"""Parameters: 7 MB of float32."""
-BYTES = 4 * SIZE
+RAW = ("raw_pull", "raw_push")
 ENCODINGS = ("float32", "float16", "bfloat16")
-NEWEST = '"1.1"'
-PULL, PUSH = b"<", b">"
+WARM_UP_ROUNDS = 5
+PAUSE_SECONDS = 0.002
+"""Long enough for the server to fall asleep: only then does Linux know what it has used."""
+LEARNER_STEPS, ENVIRONMENT_STEPS = 8, 32
+"""Of one push, as by default."""
+Times = dict[str, list[float]]
 
 
-def specs(encoding: str) -> list[ArraySpec]:
-    """What a body holds."""
-    return [ArraySpec("parameters", (SIZE,), encoding)]
+def specification(encoding: str) -> RunSpecification:
+    """The default run with 7 MB of parameters."""
+    loaded = load_specification(None, ["network.hidden=[1320,1320]", f"update.encoding={encoding}"], {})
+    return loaded.model_copy(update={"environment": resolve(loaded.environment)})
 
 
-def vector() -> np.ndarray:
-    """Parameters such as a trained network has."""
-    return np.random.default_rng(0).normal(scale=0.05, size=SIZE).astype(np.float32)
+class Meeting(Rendezvous):
+    """The parameter server listens on TCP where that is asked for."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._address = f"http://127.0.0.1:{free_port()}" if kind == "tcp" else super().socket(PARAMETER_SERVER)
+
+    def socket(self, name: str) -> str:
+        """Returns the address of the service ``name``."""
+        return self._address if name == PARAMETER_SERVER else super().socket(name)
 
 
-def run_service(listen: str, side: str) -> None:
-    """A parameter server without parameters: routes as thin as they can be made with the runtime."""
-    logs.configure("text", "bench")
-    app = application("bench", tokens=None)
-    fields = {"epoch": 1, "version": 1}
-    buffers = {encoding: encode(fields, {"parameters": to_wire(vector(), encoding)}) for encoding in ENCODINGS}
+class Server:
+    """The running server, seen from outside."""
 
-    @app.get(routes.PARAMETERS, response_model=None)
-    async def pull(request: Request) -> Response:
-        newer = request.headers.get("if-none-match") != NEWEST
-        return BinaryResponse(buffers[request.url.query]) if newer else Response(status_code=304)
+    def __init__(self, pid: int, meeting: Meeting) -> None:
+        self._event_loop = Path(f"/proc/{pid}/task/{pid}/schedstat")
+        self._process = psutil.Process(pid)
+        self.address, self.token = meeting.socket(PARAMETER_SERVER), meeting.token
+        self._side = meeting.socket(f"{PARAMETER_SERVER}-side")
 
-    @app.post(routes.UPDATES, response_model=None)
-    async def push(request: Request) -> Response:
-        body = await read_body(request, limit=BYTES + 4096)
-        from_wire(decode(body, specs(request.url.query)).arrays["parameters"])
-        return Response(status_code=204)
+    def event_loop_milliseconds(self) -> float:
+        """CPU time of the main thread; psutil tells it in steps of 10 ms only."""
+        return int(self._event_loop.read_text().split()[0]) / 1e6
 
-    settings = ServerSettings(listen=listen, side=side, directory=Path(), auth=False)
-    sys.exit(serve(app, settings, health=Health()))
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads."""
+        times = self._process.cpu_times()
+        return times.user + times.system
 
+    def commits(self) -> tuple[int, float]:
+        """Returns how many there were, and their seconds."""
+        with Connection(self._side, token=lambda: None) as side:
+            lines = bytes(side.request("GET", routes.METRICS).body).decode().splitlines()
+        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return int(float(values["adql_commit_seconds_count"])), float(values["adql_commit_seconds_sum"])
 
-def run_raw(listening: socket.socket) -> None:
-    """Sends or receives ``BYTES`` at a one-byte request."""
-    peer, _ = listening.accept()
-    buffer = memoryview(bytearray(BYTES))
-    while (wish := peer.recv(1)) != b"":
-        if wish == PULL:
-            peer.sendall(buffer)
-        else:
-            receive(peer, buffer)
-            peer.sendall(b"!")
-
-
-def receive(peer: socket.socket, buffer: memoryview) -> None:
-    """Fills ``buffer``."""
-    received = 0
-    while received < len(buffer):
-        received += peer.recv_into(buffer[received:])
-
-
-@contextlib.contextmanager
-def raw_peer(kind: str, directory: str) -> Iterator[socket.socket]:
-    """Yields a socket to a process that runs ``run_raw``."""
-    family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
-    with socket.socket(family) as listening, socket.socket(family) as peer:
-        listening.bind(f"{directory}/raw.sock" if kind == "unix" else ("127.0.0.1", 0))
-        listening.listen()
-        process = multiprocessing.Process(target=run_raw, args=(listening,), daemon=True)
-        process.start()
-        peer.connect(listening.getsockname())
-        yield peer
+    def is_ready(self) -> bool:
+        """Asks the side port."""
+        with contextlib.suppress(Exception), Connection(self._side, token=lambda: None) as side:
+            return side.request("GET", routes.READYZ).status == 200
+        return False
 
 
 @contextlib.contextmanager
-def service_connection(kind: str, directory: str) -> Iterator[Connection]:
-    """Yields a connection to a process that runs ``run_service``."""
-    listen = f"unix:{directory}/main.sock" if kind == "unix" else f"http://127.0.0.1:{free_port()}"
-    process = multiprocessing.Process(target=run_service, args=(listen, f"unix:{directory}/side.sock"), name="service")
-    process.start()
+def running_server(run: RunSpecification, kind: str, folder: Path) -> Iterator[Server]:
+    """Yields a server and its store, started as ``adql train`` starts them."""
+    meeting = Meeting(kind)
+    store = LocalStore(folder / "store", state_bytes=state_bytes(run))
+    store.start()
+    child = Fleet(run, RunDirectory.create(folder / "run", run, ["bench"]), meeting, store.url).children()[0]
+    child.start()
     try:
-        with Connection(listen, token=lambda: None) as connection:
-            wait_for(connection)
-            yield connection
+        assert child.name == PARAMETER_SERVER and child.pid is not None
+        server = Server(child.pid, meeting)
+        wait_until(server.is_ready, what=child.last_words)
+        yield server
     finally:
-        process.terminate()
-        process.join()
+        child.send(signal.SIGTERM)
+        child.wait(15)
+        store.remove_socket()
+        meeting.remove()
 
 
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Learner:
+    """What a learner does with the parameter server, and how long that takes."""
+
+    def __init__(self, run: RunSpecification, server: Server) -> None:
+        self._client = ParameterClient(
+            server.address,
+            token=server.token,
+            run=run.run.name,
+            config_hash=config_hash(run),
+            size=manifest(run).size,
+            encoding=run.update.encoding,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            rng=random.Random(0),
+        )
+        self._encoding = run.update.encoding
+        self._rule = make_merge(run.update)
+        self._base = self._client.register()
+        self._before = Version(0, 0)
+        self._local = self._base.vector.copy()
+        self._pushes, self._pulled = 0, self._base.version
+        self._answer: PushAnswer | None = None
+        self.answered_ms = 0.0
+        """Of the last push, up to the first byte of its answer."""
+
+    def actions(self) -> dict[str, Callable[[], str]]:
+        """Returns what is timed; each returns the name of the case that it was."""
+        actions = {"nothing_newer": self._ask, "pull": self._pull, "push": self._push}
+        return actions if self._encoding == "float32" else actions | {"cast": self._cast}
+
+    def merge(self) -> None:
+        """Does, untimed, what a learner does with the answer to its push."""
+        if self._answer is not None:
+            self._rule.merge(self._local, self._base.vector, self._sent, self._answer.parameters.vector)
+            self._before, self._base, self._answer = self._base.version, self._answer.parameters, None
+
+    def close(self) -> None:
+        """Ends the session."""
+        self._client.close()
+
+    def _ask(self) -> str:
+        assert self._client.pull(self._base.version) is None
+        return "nothing_newer"
+
+    def _pull(self) -> str:
+        parameters = self._client.pull(self._before)
+        assert parameters is not None and parameters.version == self._base.version
+        before, self._pulled = self._pulled, parameters.version
+        return "pull_again" if before == parameters.version else "pull"
+
+    def _push(self) -> str:
+        start, self._pushes = time.perf_counter(), self._pushes + 1
+        steps = ENVIRONMENT_STEPS * self._pushes
+        self._sent = self._client.begin_push(self._local, self._base.version, LEARNER_STEPS, steps)
+        select.select([self._client._pushing._socket], [], [])
+        self.answered_ms = (time.perf_counter() - start) * 1e3
+        self._answer = self._client.finish_push()
+        assert self._answer.outcome == "applied"
+        return "push"
+
+    def _cast(self) -> str:
+        to_wire(self._local, self._encoding)
+        return "cast"
 
 
-def wait_for(connection: Connection, seconds: float = 15.0) -> None:
-    """Returns when the service answers."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            connection.request("GET", f"{routes.PARAMETERS}?float32")
-            return
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def milliseconds(action: Callable[[], object]) -> float:
-    """Times one call."""
+def timed(action: Callable[[], object]) -> tuple[str, float]:
+    """Returns the name of the case and its milliseconds."""
     start = time.perf_counter()
-    action()
-    return (time.perf_counter() - start) * 1e3
+    name = action()
+    return str(name), (time.perf_counter() - start) * 1e3
 
 
-def actions(peer: socket.socket, connection: Connection) -> dict[str, Callable[[], object]]:
-    """Returns what is timed, by name; ``push`` encodes and ``pull`` decodes, casts and checksums included."""
-    buffer = memoryview(bytearray(BYTES))
-    timed: dict[str, Callable[[], object]] = {
-        "raw_pull": lambda: (peer.sendall(PULL), receive(peer, buffer)),
-        "raw_push": lambda: (peer.sendall(PUSH), peer.sendall(buffer), peer.recv(1)),
-        "nothing_newer": lambda: connection.request("GET", routes.PARAMETERS, headers={"If-None-Match": NEWEST}),
+def interleaved(raw: dict[str, Callable[[], object]], learner: Learner, rounds: int) -> Times:
+    """Times every case once a round, in an order of its own each round."""
+    times: Times = defaultdict(list)
+    cases = [*((name, action) for name, action in raw.items()), *((None, a) for a in learner.actions().values())]
+    shuffle = random.Random(0).shuffle
+    for number in range(WARM_UP_ROUNDS + rounds):
+        if number == WARM_UP_ROUNDS:
+            times.clear()
+        shuffle(cases)
+        for name, action in cases:
+            case, milliseconds = timed(action)
+            times[name or case].append(milliseconds)
+            if case == "push":
+                times["push_answered"].append(learner.answered_ms)
+            learner.merge()
+    return times
+
+
+def in_a_row(learner: Learner, rounds: int) -> dict[str, float]:
+    """Returns the median milliseconds of a case after itself; a merge lies between two pushes."""
+    medians = {}
+    for name, action in learner.actions().items():
+        times = []
+        for _ in range(rounds):
+            times.append(timed(action)[1])
+            learner.merge()
+        medians["pull_again" if name == "pull" else name] = statistics.median(times)
+    return medians
+
+
+def server_cpu(learner: Learner, server: Server, rounds: int) -> dict[str, float]:
+    """Returns the median milliseconds of CPU that the server's event loop needs for a case."""
+    used: Times = defaultdict(list)
+    for _ in range(rounds):
+        for action in (learner.actions()[name] for name in ("nothing_newer", "push", "pull", "pull")):
+            before = server.event_loop_milliseconds()
+            case = action()
+            learner.merge()
+            time.sleep(PAUSE_SECONDS)
+            used[case].append(server.event_loop_milliseconds() - before)
+    return {case: statistics.median(values) for case, values in used.items()}
+
+
+def measure(kind: str, encoding: str, rounds: int) -> Iterator[dict[str, object]]:
+    """Yields one record a case of one server."""
+    run = specification(encoding)
+    size = 4 * manifest(run).size
+    with tempfile.TemporaryDirectory() as folder, running_server(run, kind, Path(folder)) as server:
+        with raw_cases(kind, folder, size) as raw, contextlib.closing(Learner(run, server)) as learner:
+            start, cpu, before = time.monotonic(), server.cpu_seconds(), server.commits()
+            times = interleaved(raw, learner, rounds)
+            seconds, cpu, after = time.monotonic() - start, server.cpu_seconds() - cpu, server.commits()
+            more = {"in_a_row_ms": in_a_row(learner, rounds), "server_cpu_ms": server_cpu(learner, server, rounds // 2)}
+    shared: dict[str, object] = {"socket": kind, "encoding": encoding}
+    for case, values in sorted(times.items()):
+        own = {name: round(found[case], 3) for name, found in more.items() if case in found}
+        yield {"case": case, **shared, **statistics_of(values), **ratios(case, times), **own}
+    commits = after[0] - before[0]
+    yield {
+        "case": "commits meanwhile",
+        **shared,
+        "count": commits,
+        "seconds": round(seconds, 1),
+        "mean_ms": round((after[1] - before[1]) / max(1, commits) * 1e3, 1),
+        "server_cpu_seconds": round(cpu, 2),
+        "bytes": size,
     }
-    for encoding in ENCODINGS:
-        timed |= encoded_actions(connection, vector(), encoding)
-    return timed
 
 
-def encoded_actions(connection: Connection, sent: np.ndarray, encoding: str) -> dict[str, Callable[[], object]]:
-    """Returns what is timed of one encoding; float32 has names without it and no cast."""
-
-    def pull() -> object:
-        body = connection.request("GET", f"{routes.PARAMETERS}?{encoding}").body
-        return from_wire(decode(body, specs(encoding)).arrays["parameters"])
-
-    def push() -> object:
-        body = encode({"session": "s", "sequence": 1}, {"parameters": to_wire(sent, encoding)})
-        headers = {"Content-Type": routes.BINARY}
-        return connection.request("POST", f"{routes.UPDATES}?{encoding}", headers=headers, body=body)
-
-    if encoding == "float32":
-        return {"pull": pull, "push": push}
-    return {f"pull_{encoding}": pull, f"push_{encoding}": push, f"cast_{encoding}": lambda: to_wire(sent, encoding)}
+def statistics_of(values: list[float]) -> dict[str, object]:
+    """Returns what is printed of one case's times."""
+    return {
+        "rounds": len(values),
+        "median_ms": round(statistics.median(values), 3),
+        "least_ms": round(min(values), 3),
+        "p90_ms": round(statistics.quantiles(values, n=10)[-1], 3),
+    }
 
 
-def measure(kind: str, rounds: int) -> Iterator[dict[str, object]]:
-    """Yields one record a case, with the ratio to the raw socket where there is one."""
-    with tempfile.TemporaryDirectory() as directory, raw_peer(kind, directory) as peer:
-        with service_connection(kind, directory) as connection:
-            timed = actions(peer, connection)
-            times = {name: [milliseconds(action) for _ in range(3)][:0] for name, action in timed.items()}
-            for _ in range(rounds):
-                for name, action in timed.items():
-                    times[name].append(milliseconds(action))
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    for name, median in medians.items():
-        record: dict[str, object] = {"case": name, "socket": kind, "rounds": rounds, "median_ms": round(median, 3)}
-        record["least_ms"] = round(min(times[name]), 3)
-        record["p90_ms"] = round(statistics.quantiles(times[name], n=10)[-1], 3)
-        operation, _, encoding = name.partition("_")
-        if f"raw_{operation}" in medians:
-            record["times_raw"] = round(median / medians[f"raw_{operation}"], 2)
-            record["bytes"] = to_wire(vector(), encoding or "float32").nbytes
-        yield record
+def ratios(case: str, times: Times) -> dict[str, object]:
+    """Returns a case's medians over those of the raw sockets; nothing for what moves no parameters."""
+    operation = case.partition("_")[0]
+    if case.startswith("raw") or f"raw_{operation}" not in times:
+        return {}
+    median, raw = statistics.median(times[case]), {name: statistics.median(times[name]) for name in RAW}
+    both = {"times_raw_both": round(median / sum(raw.values()), 2)} if case == "push" else {}
+    return {"times_raw": round(median / raw[f"raw_{operation}"], 2), **both}
 
 
 def main() -> None:
@@ -204,8 +293,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     rounds = parser.parse_args().rounds
     for kind in ("tcp", "unix"):
-        for record in measure(kind, rounds):
-            sys.stdout.write(json.dumps(record) + "\n")
+        for encoding in ENCODINGS:
+            for record in measure(kind, encoding, rounds):
+                print(json.dumps(record), flush=True)
 
 
 if __name__ == "__main__":
