@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from fastapi import Request, Response
 
@@ -15,8 +16,9 @@ from adql.telemetry import logs
 from adql.types import ArraySpec
 from adql.wire import routes
 from adql.wire.codec import ANY, decode, encode
-from adql_services.runtime.app import StrictModel, WaitSeconds, application
+from adql_services.runtime.app import StrictModel, application
 from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.bulk import NoQuery, Wait, bulk_route, json_answer
 from adql_services.runtime.deadline import END_SECONDS
 from adql_services.runtime.serving import serve
 from adql_services.runtime.side_port import Health
@@ -34,6 +36,18 @@ class Body(StrictModel):
     names: list[str] | None = None
 
 
+class Pull(msgspec.Struct, frozen=True):
+    """A long poll."""
+
+    wait: Wait = 0.0
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """What a push added up to."""
+
+    sum: int
+
+
 def service(settings: ServerSettings, size: int = 1000) -> Any:
     """Returns the application with its routes."""
     app = application("small", tokens=Tokens.of(settings))
@@ -46,28 +60,28 @@ def service(settings: ServerSettings, size: int = 1000) -> Any:
 def add_bulk_routes(app: Any, buffers: Any) -> None:
     """Pull and push."""
 
-    @app.get(routes.PARAMETERS, response_model=None)
-    async def pull(request: Request, wait: WaitSeconds = 0.0) -> Response:
+    @bulk_route(app, "GET", routes.PARAMETERS, Pull)
+    async def pull(request: Request, query: Pull) -> Response:
         if request.headers.get("if-none-match") != '"1"':
             return BinaryResponse(buffers)
-        if wait:
-            await app.state.shutdown.wait_or_end(asyncio.sleep(3600), wait)
+        if query.wait:
+            await app.state.shutdown.wait_or_end(asyncio.sleep(3600), query.wait)
         return Response(status_code=304)
 
     released: list[int] = []
 
-    @app.get("/v1/pinned", response_model=None)
-    async def pinned() -> Response:
+    @bulk_route(app, "GET", "/v1/pinned", NoQuery)
+    async def pinned(request: Request, query: NoQuery) -> Response:
         return BinaryResponse([bytes(20 * 2**20)], on_sent=lambda: released.append(1))
 
     @app.get("/v1/released")
     async def count_released() -> dict[str, int]:
         return {"released": len(released)}
 
-    @app.post(routes.UPDATES)
-    async def push(request: Request) -> dict[str, int]:
+    @bulk_route(app, "POST", routes.UPDATES, NoQuery, answer=Sum)
+    async def push(request: Request, query: NoQuery) -> Response:
         message = decode(await read_body(request, limit=LIMIT), SPECS)
-        return {"sum": int(message.arrays["parameters"].sum())}
+        return json_answer(Sum(int(message.arrays["parameters"].sum())))
 
 
 def add_small_routes(app: Any) -> None:

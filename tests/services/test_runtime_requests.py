@@ -273,6 +273,21 @@ def test_every_route_of_the_description_asks_for_the_token(service, connection):
                     stranger.request(method.upper(), path)
 
 
+def test_a_bulk_route_is_described_with_its_query_its_body_and_its_answer(connection):
+    paths = json.loads(bytes(connection.request("GET", "/v1/openapi.json").body))["paths"]
+    (wait,) = paths[routes.PARAMETERS]["get"]["parameters"]
+    assert wait["name"] == "wait" and wait["in"] == "query" and wait["schema"]["maximum"] == 30.0
+    assert paths[routes.PARAMETERS]["get"]["responses"]["200"]["content"] == {routes.BINARY: {}}
+    push = paths[routes.UPDATES]["post"]
+    assert push["requestBody"]["content"] == {routes.BINARY: {}}
+    assert push["responses"]["200"]["content"][routes.JSON]["schema"]["required"] == ["sum"]
+
+
+def test_another_method_of_a_bulk_route_is_405_and_names_the_one_that_is_spoken(service):
+    status, answer = exchange(service, request("PUT /v1/parameters"))
+    assert status == 405 and b"allow: get" in answer.lower() and b"urn:adql:method_not_allowed" in answer
+
+
 def test_a_token_is_rotated_without_a_failed_request(tmp_path):
     with running(tmp_path, token="old\n") as service, service.connection("old") as old:
         old.request("GET", "/v1/openapi.json")

@@ -3,26 +3,28 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from adql.config import MAX_EPISODES
 from adql.encodings import from_wire, to_wire
-from adql.errors import UnavailableError, WireVersionError
+from adql.errors import MalformedBodyError, UnavailableError, WireVersionError
 from adql.parameters.run_record import Episodes
 from adql.types import ArraySpec, Update, Version
 from adql.wire import codec, routes
 from adql.wire.run_state import to_header
 from adql_services.parameter_server.metrics_report import receiving
 from adql_services.parameter_server.service import ParameterService
-from adql_services.runtime.app import StrictModel, WaitSeconds, application
+from adql_services.runtime.app import StrictModel, application
 from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.bulk import Wait, bulk_route
 from adql_services.runtime.tokens import Tokens
 
 BODY_SLACK_BYTES = 16 * 1024
 """Room for prefix and header beside the vector."""
 MAX_LEARNER_STEPS = 1_000_000
 """Of one update."""
+MAX_ETAG_LENGTH = 64
 SessionName = Annotated[str, Field(max_length=64)]
 Steps = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -50,6 +52,26 @@ class Report(StrictModel):
     lengths: Annotated[list[Steps], Field(min_length=1, max_length=MAX_EPISODES)]
     successes: Annotated[list[bool], Field(min_length=1, max_length=MAX_EPISODES)] | None = None
     seconds: Annotated[float, Field(ge=0.0)]
+
+
+class Pull(msgspec.Struct, frozen=True):
+    """What a pull waits for."""
+
+    wait: Wait = 0.0
+    status: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+    """As the learner knows it; another one ends the wait."""
+
+
+class Push(msgspec.Struct, frozen=True):
+    """When a push is answered."""
+
+    durable: bool = False
+
+
+class Next(msgspec.Struct, frozen=True):
+    """How long an evaluator waits for its next task."""
+
+    wait: Wait = 0.0
 
 
 def build(app_title: str, tokens: Tokens | None) -> FastAPI:
@@ -109,28 +131,23 @@ def _add_sessions(app: FastAPI) -> None:
 
 
 def _add_parameters(app: FastAPI) -> None:
-    @app.get(routes.PARAMETERS)
-    async def pull(
-        request: Request,
-        wait: WaitSeconds = 0.0,
-        status: Annotated[str | None, Query(max_length=16)] = None,
-        if_none_match: Annotated[str | None, Header(max_length=64)] = None,
-    ) -> Response:
+    @bulk_route(app, "GET", routes.PARAMETERS, Pull)
+    async def pull(request: Request, query: Pull) -> Response:
+        """If-None-Match names the version at hand: 304 if it is the newest."""
         service = _service(request)
-        known = if_none_match.strip('"') if if_none_match else None
-        parameters = await service.pull(known, status, wait)
+        parameters = await service.pull(_known_version(request), query.status, query.wait)
         if parameters is None:
             return Response(status_code=304, headers=_headers(service))
         return BinaryResponse(service.pull_body(parameters), {**_headers(service), "ETag": f'"{parameters.version}"'})
 
-    @app.post(routes.UPDATES)
-    async def push(request: Request, durable: bool = False) -> Response:
+    @bulk_route(app, "POST", routes.UPDATES, Push)
+    async def push(request: Request, query: Push) -> Response:
         with receiving():
             service = _service(request)
             message = await _message(request, service)
             update = _update(message)
             result = service.push(update, message.text("run_id"), message.text("config_hash"))
-        if durable:
+        if query.durable:
             await service.until_durable(update.session, update.sequence)
         fields = {
             "outcome": result.outcome,
@@ -151,10 +168,10 @@ def _add_parameters(app: FastAPI) -> None:
 
 
 def _add_evaluations(app: FastAPI) -> None:
-    @app.get(routes.NEXT_EVALUATION)
-    async def next_evaluation(request: Request, wait: WaitSeconds = 0.0) -> Response:
+    @bulk_route(app, "GET", routes.NEXT_EVALUATION, Next)
+    async def next_evaluation(request: Request, query: Next) -> Response:
         service = _service(request)
-        found = await service.next_evaluation(wait)
+        found = await service.next_evaluation(query.wait)
         if found is None:
             return Response(status_code=204, headers=_headers(service))
         task, vector = found
@@ -186,6 +203,13 @@ def _add_evaluations(app: FastAPI) -> None:
 async def _message(request: Request, service: ParameterService) -> codec.Message:
     body = await read_body(request, limit=4 * service.size + BODY_SLACK_BYTES)
     return codec.decode(body, [ArraySpec("update", (service.size,), service.encoding)])
+
+
+def _known_version(request: Request) -> str | None:
+    etag = request.headers.get("if-none-match")
+    if etag and len(etag) > MAX_ETAG_LENGTH:
+        raise MalformedBodyError(f"If-None-Match has more than {MAX_ETAG_LENGTH} characters")
+    return etag.strip('"') if etag else None
 
 
 def _update(message: codec.Message) -> Update:

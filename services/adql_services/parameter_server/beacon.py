@@ -23,6 +23,8 @@ class Beacon:
 
     async def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Waits until ``condition`` holds, ``seconds`` are over or the beacon is closed; returns the condition."""
+        if seconds <= 0.0:
+            return condition()
         try:
             async with asyncio.timeout(seconds):
                 while not (condition() or self._closed):

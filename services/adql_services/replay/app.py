@@ -2,16 +2,18 @@
 
 from typing import Annotated
 
+import msgspec
 import numpy as np
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from adql.config import RunSpecification, SignatureSettings
 from adql.replay import InsertResult, PriorityResult, TableStatistics
 from adql.wire import codec, replay_format, routes
 from adql_services.replay.service import ReplayService
-from adql_services.runtime.app import StrictModel, WaitSeconds, application
+from adql_services.runtime.app import StrictModel, application
 from adql_services.runtime.bodies import BinaryResponse, read_body
+from adql_services.runtime.bulk import NoQuery, Wait, bulk_route, json_answer
 from adql_services.runtime.tokens import Tokens
 
 MAX_CHUNKS_AN_INSERT = 16
@@ -19,9 +21,23 @@ MAX_CHUNKS_AN_INSERT = 16
 HEADER_BYTES = 64 * 1024
 """Room for a body's prefix, header and padding."""
 
-Session = Annotated[str, Query(min_length=1, max_length=128)]
-ConfigHash = Annotated[str, Query(max_length=128)]
-Count = Annotated[int, Query(ge=1, le=1_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+class Insert(msgspec.Struct, frozen=True):
+    """How long an insert waits for its turn."""
+
+    wait: Wait = 0.0
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What is sampled, for whom, and how long that waits for its turn."""
+
+    batches: Count
+    batch_size: Count
+    session: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    config_hash: Annotated[str, msgspec.Meta(max_length=128)]
+    wait: Wait = 0.0
 
 
 class Return(StrictModel):
@@ -67,33 +83,31 @@ class _Limits:
 
 
 def _add_inserting(app: FastAPI, service: ReplayService, limits: _Limits) -> None:
-    @app.post(routes.INSERT)
-    async def insert(request: Request, wait: WaitSeconds = 0.0) -> InsertResult:
+    @bulk_route(app, "POST", routes.INSERT, Insert, answer=InsertResult)
+    async def insert(request: Request, query: Insert) -> Response:
         body = await read_body(request, limit=limits.insert_bytes)
         message = codec.decode(body, limits.insert_arrays, optional=replay_format.OPTIONAL_INSERT_ARRAYS)
         service.check_configuration(message.text("config_hash"))
         td_errors = message.arrays.pop("td_error", None)
         session, chunk = message.text("session", 128), message.integer("chunk")
-        return await service.insert(session, chunk, message.arrays, td_errors, wait)
+        return json_answer(await service.insert(session, chunk, message.arrays, td_errors, query.wait))
 
-    @app.post(routes.PRIORITIES)
-    async def priorities(request: Request) -> PriorityResult:
+    @bulk_route(app, "POST", routes.PRIORITIES, NoQuery, answer=PriorityResult)
+    async def priorities(request: Request, query: NoQuery) -> Response:
         body = await read_body(request, limit=limits.priority_bytes)
         message = codec.decode(body, replay_format.PRIORITY_ARRAYS)
         item_ids, td_errors = message.arrays["item_ids"], message.arrays["td_errors"]
-        return service.update_priorities(message.integer("incarnation"), item_ids, td_errors)
+        return json_answer(service.update_priorities(message.integer("incarnation"), item_ids, td_errors))
 
 
 def _add_sampling(app: FastAPI, service: ReplayService, limits: _Limits) -> None:
-    @app.get(routes.SAMPLE, response_class=BinaryResponse)
-    async def sample(
-        batches: Count, batch_size: Count, session: Session, config_hash: ConfigHash, wait: WaitSeconds = 0.0
-    ) -> BinaryResponse:
-        service.check_configuration(config_hash)
-        result = await service.sample(session, batches, batch_size, wait)
-        fields = {
-            "batches": batches,
-            "batch_size": batch_size,
+    @bulk_route(app, "GET", routes.SAMPLE, Sample)
+    async def sample(request: Request, query: Sample) -> Response:
+        service.check_configuration(query.config_hash)
+        result = await service.sample(query.session, query.batches, query.batch_size, query.wait)
+        fields: dict[str, codec.Field] = {
+            "batches": query.batches,
+            "batch_size": query.batch_size,
             "first_batch": result.first_batch,
             "incarnation": result.incarnation,
             "size": result.size,

@@ -3,24 +3,22 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any, NoReturn
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.exceptions import HTTPException
 
-from adql.errors import AdqlError, MalformedBodyError
+from adql.errors import MalformedBodyError
 from adql.telemetry.logs import get_logger
 from adql.wire import routes
-from adql.wire.problems import problem, problem_for_status, problem_headers
+from adql.wire.problems import problem_for_status
+from adql_services.runtime.bulk import BulkDispatch
 from adql_services.runtime.guard import Guard
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.tokens import Tokens
-
-WaitSeconds = Annotated[float, Query(ge=0.0, le=routes.MAX_WAIT_SECONDS, allow_inf_nan=False)]
-"""The query parameter of a long poll."""
 
 _MAX_COMPLAINTS = 8
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -46,39 +44,42 @@ class StrictModel(BaseModel):
 def application(title: str, *, tokens: Tokens | None, version: str = "0.1.0") -> FastAPI:
     """Returns an application whose every refusal is a problem document and that asks for a token on every route.
 
-    ``app.state.shutdown`` is its Shutdown. It describes itself at routes.OPENAPI; there are never pages for people.
+    ``app.state.shutdown`` is its Shutdown, ``app.state.bulk`` has its bulk routes by path. It describes itself at
+    routes.OPENAPI; there are never pages for people.
     """
     if tokens is None:
         get_logger().warning("authentication is off: whoever reaches this port may do everything", service_title=title)
-    app = FastAPI(
+    app = _Application(
         title=title,
         version=version,
         openapi_url=routes.OPENAPI,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.shutdown = Shutdown()
-    app.add_exception_handler(AdqlError, _on_adql_error)
+    app.state.bulk = {}
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_middleware(Guard, tokens=tokens)
+    app.add_middleware(BulkDispatch, bulk=app.state.bulk)
+    app.add_middleware(Guard, tokens=tokens)  # the last one stands outermost
     return app
 
 
-async def _on_adql_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, AdqlError)
-    if error.status == 500:
-        get_logger().error("request failed", path=request.url.path, error=str(error), kind=error.kind)
-    status, document = problem(error)
-    return JSONResponse(document, status, problem_headers(error), media_type=routes.PROBLEM_JSON)
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Returns the description of the framework's routes and of the bulk routes."""
+        schema = super().openapi()
+        schema["paths"] |= {route.path: route.describe() for route in self.state.bulk.values()}
+        return schema
 
 
-async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
-    """Says where and what is wrong, and never repeats what was sent."""
+async def _on_invalid_request(request: Request, error: Exception) -> NoReturn:
+    """Says where and what is wrong, and never repeats what was sent; the guard answers."""
     assert isinstance(error, RequestValidationError)
     complaints = [_complaint(e) for e in error.errors()[:_MAX_COMPLAINTS]]
-    return await _on_adql_error(request, MalformedBodyError("; ".join(complaints)))
+    raise MalformedBodyError("; ".join(complaints)) from None
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:

@@ -53,6 +53,8 @@ class Guard:
         except asyncio.CancelledError:
             await answer.refuse(UnavailableError("this server is shutting down; ask again"))
         except AdqlError as error:
+            if error.status == 500:
+                get_logger().error("request failed", path=scope["path"], error=str(error), kind=error.kind)
             await answer.refuse(error)
         except Exception:
             get_logger().exception("request failed", method=scope["method"], path=scope["path"])
