@@ -12,6 +12,7 @@ from adql.config import (
     RunSpecification,
     ServiceSettings,
     child_environment,
+    load_settings,
 )
 from adql_services.local.addresses import Rendezvous
 from adql_services.local.processes import Child
@@ -24,7 +25,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 class Fleet:
-    """Makes the children of one run."""
+    """Makes the children of one run; they log as this process was asked to."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Fleet:
     ) -> None:
         self._specification, self._directory, self._rendezvous = specification, directory, rendezvous
         self._redis_url, self._redis_password_file = redis_url, redis_password_file
+        self._log_format = load_settings(ServiceSettings).log_format
 
     def children(self) -> list[Child]:
         """Returns all of them, in the order of starting: those that are asked first."""
@@ -94,4 +96,5 @@ class Fleet:
     def _child(self, name: str, service: str, settings: ServiceSettings) -> Child:
         command = [sys.executable, "-m", "adql_services.cli", service, str(self._directory.specification)]
         log = self._directory.logs / f"{name}.log"
+        settings = settings.model_copy(update={"log_format": self._log_format})
         return Child(name, command, child_environment(settings) | ONE_THREAD, log)
