@@ -55,9 +55,9 @@ class _Version(argparse.Action):
     """Prints the version of the installed package, looked up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        import importlib.metadata
+        from adql_services.runtime.release import version
 
-        sys.stdout.write(f"adql {importlib.metadata.version('adql')}\n")
+        sys.stdout.write(f"adql {version()}\n")
         parser.exit()
 
 

@@ -17,6 +17,7 @@ from adql.wire import routes
 from adql.wire.problems import problem_for_status
 from adql_services.runtime.bulk import BulkDispatch
 from adql_services.runtime.guard import Guard
+from adql_services.runtime.release import version
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.tokens import Tokens
 
@@ -41,7 +42,7 @@ class StrictModel(BaseModel):
         return data
 
 
-def application(title: str, *, tokens: Tokens | None, version: str = "0.1.0") -> FastAPI:
+def application(title: str, *, tokens: Tokens | None) -> FastAPI:
     """Returns an application whose every refusal is a problem document and that asks for a token on every route.
 
     ``app.state.shutdown`` is its Shutdown, ``app.state.bulk`` has its bulk routes by path. It describes itself at
@@ -51,7 +52,7 @@ def application(title: str, *, tokens: Tokens | None, version: str = "0.1.0") ->
         get_logger().warning("authentication is off: whoever reaches this port may do everything", service_title=title)
     app = _Application(
         title=title,
-        version=version,
+        version=version(),
         openapi_url=routes.OPENAPI,
         docs_url=None,
         redoc_url=None,
