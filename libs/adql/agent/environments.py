@@ -199,7 +199,9 @@ def _stacked(environment: Environment, name: str, frames: int) -> Environment:
             f"environment.frame_stack={frames} stacks frames of a Box, and environment.id={name!r} has observations "
             f"{environment.observation_space}; remove environment.frame_stack"
         )
-    return FrameStackObservation(environment, frames, padding_type="reset")
+    # An environment may write every observation into one array; the stack keeps what it is given.
+    copied = TransformObservation(environment, np.array, environment.observation_space)
+    return FrameStackObservation(copied, frames, padding_type="reset")
 
 
 def _successes(info: dict[str, Any], copies: int) -> Array:

@@ -12,7 +12,7 @@ from adql.config.applicability import misplaced
 from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings
 from adql.config.section import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
-FrameStack = Annotated[int, Field(ge=2)] | None
+FrameStack = Annotated[int, Field(ge=2, le=128)] | None
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
 
 
