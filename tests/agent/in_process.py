@@ -250,7 +250,7 @@ def _experience(run: Run, source: LocalParameters, replay: LocalReplay, network:
     seeds = [int(seed) for seed in rng.integers(FIRST_RESERVED_SEED, size=copies)]
     accumulator = Accumulator(copies, spec.algorithm.n_steps, spec.algorithm.gamma)
     actor = Actor(VectorEnvironment(spec.environment, seeds), network, accumulator, rng)
-    epsilons = make_epsilons(spec.exploration, source.slot, copies)
+    epsilons = make_epsilons(spec.exploration, lambda: source.slot, copies)
     experience = Experience(actor, epsilons, replay, spec.replay.chunk_transitions, Stopwatch(lambda: 0.0))
     run.experiences.append(experience)
     return experience

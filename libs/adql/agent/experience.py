@@ -1,10 +1,12 @@
 """The acting half of a learner: gathers transitions and inserts them chunk by chunk."""
 
+import numpy as np
+
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Actor, Episode
 from adql.agent.exploration import Epsilons
 from adql.agent.sources import ReplaySource
-from adql.types import Array, TransitionBatch
+from adql.types import Array, Float64Array, TransitionBatch
 
 
 class Experience:
@@ -19,6 +21,12 @@ class Experience:
         self._episodes: list[Episode] = []
         self.environment_steps = 0
         """Of this session; never falls."""
+        self._newest_epsilons: Float64Array = np.zeros(1)
+
+    @property
+    def epsilon(self) -> float:
+        """Mean of the copies' newest ε."""
+        return float(self._newest_epsilons.mean())
 
     def gather(self, vector: Array, run_environment_steps: int) -> None:
         """Acts under ``vector`` until a chunk is full; does nothing while one still waits to be inserted."""
@@ -28,7 +36,9 @@ class Experience:
         count, start = 0, self.environment_steps
         with self._stopwatch.on("environment"):
             while count < self._chunk_transitions:
-                acted = self._actor.act(vector, self._epsilons(run_environment_steps + self.environment_steps - start))
+                epsilons = self._epsilons(run_environment_steps + self.environment_steps - start)
+                acted = self._actor.act(vector, epsilons)
+                self._newest_epsilons = epsilons
                 gathered.append(acted.transitions)
                 count += len(acted.transitions)
                 self.environment_steps += acted.environment_steps

@@ -1,5 +1,6 @@
 """Exploration: one ε per environment copy, by a schedule or by the Ape-X ladder."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,13 +12,16 @@ Epsilons = Callable[[int], Float64Array]
 """Environment steps of the run → ε of each of C copies, shape (C,)."""
 
 
-def make_epsilons(settings: ExplorationSettings, slot: int, copies: int) -> Epsilons:
-    """Returns the ε of the copies of the learner in ``slot`` (0, 1, …) as a function of the run's clock."""
+def make_epsilons(settings: ExplorationSettings, slot: Callable[[], int], copies: int) -> Epsilons:
+    """Returns the ε of the copies of a learner as a function of the run's clock.
+
+    ``slot`` (0, 1, …) is asked anew each time: a learner whose session expired may have another one.
+    """
     if settings.kind == "schedule":
         schedule = settings.epsilon.build()
         return lambda environment_steps: np.full(copies, schedule(environment_steps))
-    ladder = _ladder(settings, slot, copies)
-    return lambda environment_steps: ladder
+    ladder = functools.cache(lambda slot: _ladder(settings, slot, copies))
+    return lambda environment_steps: ladder(slot())
 
 
 def _ladder(settings: ExplorationSettings, slot: int, copies: int) -> Float64Array:

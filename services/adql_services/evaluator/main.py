@@ -3,8 +3,8 @@
 import random
 import time
 
-from adql.agent.evaluation import play_episodes, successes_by_goal
-from adql.agent.networks import make_network
+from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
+from adql.agent.networks import Network, make_network
 from adql.config import EvaluatorSettings, RunSpecification
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
@@ -24,8 +24,22 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
     assert specification.environment.signature is not None, "the command line resolves the environment"
     network = make_network(specification.network, specification.environment.signature)
+    client = _client(settings, network, worker)
+    worker.ready()
+    reconnects = 0
+    while not worker.stopping:
+        worker.beat()
+        with worker.waiting():
+            task = client.next(WAIT_SECONDS)
+        metrics.RECONNECTS.inc(client.reconnects - reconnects)
+        reconnects = client.reconnects
+        if task is not None:
+            _evaluate(specification, network, client, task, worker)
+
+
+def _client(settings: EvaluatorSettings, network: Network, worker: Worker) -> EvaluationClient:
     outage = Outage("parameter server", "ADQL_PARAMETER_SERVER_URL", settings.parameter_server_url)
-    client = EvaluationClient(
+    return EvaluationClient(
         settings.parameter_server_url,
         token=client_token(settings),
         size=network.manifest.size,
@@ -35,26 +49,25 @@ def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: 
         on_retry=outage.retried,
         on_success=outage.answered,
     )
-    worker.ready()
-    while not worker.stopping:
-        worker.beat()
-        with worker.waiting():
-            task = client.next(WAIT_SECONDS)
-        if task is None:
-            continue
-        start = time.monotonic()
-        results = play_episodes(
-            specification.environment, network, task.parameters.vector, task.episodes, task.seed, worker.go_on
-        )
-        seconds = time.monotonic() - start
-        successes = successes_by_goal(results, specification.goal)
-        client.report(EvaluationResult(task.id, results.returns, results.lengths, successes, seconds))
-        _publish(task, results.returns, successes)
 
 
-def _publish(task: EvaluationTask, returns: tuple[float, ...], successes: tuple[bool, ...] | None) -> None:
-    mean = sum(returns) / len(returns)
+def _evaluate(
+    specification: RunSpecification, network: Network, client: EvaluationClient, task: EvaluationTask, worker: Worker
+) -> None:
+    start = time.monotonic()
+    results = play_episodes(
+        specification.environment, network, task.parameters.vector, task.episodes, task.seed, worker.go_on
+    )
+    seconds = time.monotonic() - start
+    successes = successes_by_goal(results, specification.goal)
+    client.report(EvaluationResult(task.id, results.returns, results.lengths, successes, seconds))
+    _publish(task, results, successes)
+
+
+def _publish(task: EvaluationTask, results: EpisodeResults, successes: tuple[bool, ...] | None) -> None:
+    mean = sum(results.returns) / task.episodes
     metrics.EPISODE_RETURN.labels("greedy").set(mean)
+    metrics.EPISODE_LENGTH.labels("greedy").set(sum(results.lengths) / task.episodes)
     if successes:
-        metrics.SUCCESS_RATIO.set(sum(successes) / len(successes))
+        metrics.SUCCESS_RATIO.set(sum(successes) / task.episodes)
     get_logger().info("evaluated", version=str(task.parameters.version), purpose=task.purpose, mean_return=mean)

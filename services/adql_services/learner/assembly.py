@@ -92,5 +92,5 @@ def _experience(parts: Parts) -> Experience:
         Accumulator(copies, specification.algorithm.n_steps, specification.algorithm.gamma),
         rng,
     )
-    epsilons = make_epsilons(specification.exploration, slot, copies)
+    epsilons = make_epsilons(specification.exploration, lambda: parts.parameters.slot, copies)
     return Experience(actor, epsilons, parts.replay, specification.replay.chunk_transitions, parts.stopwatch)

@@ -72,7 +72,7 @@ def _tell(
     if assembly.experience is not None:
         episodes = assembly.experience.take_episodes()
         episodes_file.write(episodes, parts.parameters.slot, parts.parameters.state)
-        report.publish_acting(assembly.experience.environment_steps, episodes)
+        report.publish_acting(assembly.experience, episodes)
     if assembly.study is not None:
         report.publish_learning(assembly.study, learning_rate)
     report.publish_time(parts.stopwatch)

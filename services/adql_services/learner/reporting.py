@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
+from adql.agent.experience import Experience
 from adql.agent.study import Study
 from adql.errors import InputError
 from adql.schedules import Schedule
@@ -60,9 +61,10 @@ class MetricsReport:
     def __init__(self) -> None:
         self._reported: dict[str, float] = {}
 
-    def publish_acting(self, environment_steps: int, episodes: Sequence[Episode]) -> None:
+    def publish_acting(self, experience: Experience, episodes: Sequence[Episode]) -> None:
         """Publishes what was acted; like the others cheap enough for every turn."""
-        metrics.LOCAL_ENVIRONMENT_STEPS.inc(self._growth("environment_steps", environment_steps))
+        metrics.LOCAL_ENVIRONMENT_STEPS.inc(self._growth("environment_steps", experience.environment_steps))
+        metrics.EPSILON.set(experience.epsilon)
         if episodes:
             self._publish_episodes(episodes)
 
@@ -99,7 +101,6 @@ class MetricsReport:
         metrics.EPISODE_LENGTH.labels("behaviour").set(sum(e.length for e in episodes) / len(episodes))
         metrics.EPISODES.inc(len(episodes))
         metrics.CUMULATIVE_REWARD.inc(sum(e.episode_return for e in episodes))
-        metrics.EPSILON.set(sum(e.epsilon for e in episodes) / len(episodes))
 
     def _growth(self, name: str, value: float) -> float:
         growth = value - self._reported.get(name, 0.0)

@@ -72,8 +72,12 @@ def open_run(
                 seconds = f"{STORE_WAIT_SECONDS:g} s"
                 raise StoreUnavailableError(f"{error}; {store.address} was waited for {seconds}: {_HINT}") from None
             if reminder.is_due():
-                get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_HINT)
+                _say_waiting(store, error)
         time.sleep(_POLL_SECONDS)
+
+
+def _say_waiting(store: WeightStore, error: StoreUnavailableError) -> None:
+    get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_HINT)
 
 
 def open_store(specification: RunSpecification, settings: ParameterServerSettings) -> WeightStore:
