@@ -156,6 +156,15 @@ def test_412_other_run_configuration_or_newer_epoch(server):
         server.check_run("other", server.identity.config_hash)
 
 
+def test_412_says_the_way_out(server):
+    with pytest.raises(WrongRunError, match="start the learner afresh"):
+        server.check_identity("run-2", server.identity.config_hash)
+    with pytest.raises(WrongRunError, match="end this server or ask that one"):
+        server.check_identity("run-1", server.identity.config_hash, epoch=2)
+    with pytest.raises(WrongRunError, match=r"set run\.name or the address"):
+        server.check_run("other", server.identity.config_hash)
+
+
 def test_503_while_the_store_is_away_changes_nothing(server, session):
     server.available = False
     before = unchanged(server)

@@ -118,7 +118,7 @@ def test_older_sequence_is_superseded_and_a_gap_names_the_last_one():
     session = live.register("both").identifier
     for _ in range(3):
         live.use_sequence(session, APPLIED)
-    with pytest.raises(SupersededSequenceError) as superseded:
+    with pytest.raises(SupersededSequenceError, match="go on with 3") as superseded:
         live.recorded(session, 1)
     with pytest.raises(SequenceGapError) as gap:
         live.recorded(session, 4)
@@ -153,7 +153,9 @@ def test_table_is_bounded(monkeypatch):
     live = table()
     live.register("both")
     live.register("both")
-    with pytest.raises(RateLimitedError, match="2 sessions"):
+    with pytest.raises(
+        RateLimitedError, match=r"2 sessions are live, .*; end some, or wait until their leases run out"
+    ):
         live.register("both")
 
 

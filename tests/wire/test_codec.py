@@ -43,6 +43,13 @@ def sealed(body: bytes) -> bytes:
     return body[:12] + struct.pack("<I", crc) + body[16:]
 
 
+def test_damaged_body_says_the_way_out():
+    body = bytearray(b"".join(encode({"n": 1}, {})))
+    body[-1] ^= 1
+    with pytest.raises(MalformedBodyError, match=r"checksum does not hold: .*; send it again"):
+        decode(body, [])
+
+
 def test_checksums_are_computed_by_the_c_implementation():
     assert google_crc32c.implementation == "c"
 

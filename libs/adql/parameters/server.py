@@ -144,10 +144,17 @@ class ParameterServer:
             WrongRunError: it says which.
         """
         if run_id != self.identity.run_id:
-            raise WrongRunError(f"update belongs to run id {run_id!r}, this server has {self.identity.run_id!r}")
+            raise WrongRunError(
+                f"update belongs to run id {run_id!r}, this server has {self.identity.run_id!r}; "
+                "start the learner afresh"
+            )
         self._check_hash(config_hash)
         if epoch > self._epoch:
-            raise WrongRunError(f"epoch {epoch} is newer than this server's {self._epoch}", epoch=self._epoch)
+            raise WrongRunError(
+                f"epoch {epoch} is newer than this server's {self._epoch}: another server owns the run; "
+                "end this server or ask that one",
+                epoch=self._epoch,
+            )
 
     def check_run(self, name: str, config_hash: str) -> None:
         """Refuses a process of another run or configuration.
@@ -156,7 +163,9 @@ class ParameterServer:
             WrongRunError: it says which.
         """
         if name != self.identity.name:
-            raise WrongRunError(f"this server has run {self.identity.name!r}, not {name!r}")
+            raise WrongRunError(
+                f"this server has run {self.identity.name!r}, not {name!r}; set run.name or the address of its server"
+            )
         self._check_hash(config_hash)
 
     def register(self, role: Role) -> Session:
@@ -304,7 +313,10 @@ class ParameterServer:
         """
         state.record.identity.check(self.specification)
         if state.parameters.shape != self._vector.shape:
-            raise CheckpointError(f"stored parameters have shape {state.parameters.shape}, not {self._vector.shape}")
+            raise CheckpointError(
+                f"stored parameters have shape {state.parameters.shape}, not {self._vector.shape}; "
+                "start with the settings that made them"
+            )
         self._rule.load(state.arrays)
         vector = self._pool.spare()
         np.copyto(vector, state.parameters)

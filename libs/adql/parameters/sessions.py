@@ -104,7 +104,11 @@ class SessionTable:
         """
         self.expire()
         if len(self._live) >= MAX_SESSIONS:
-            raise RateLimitedError(f"{MAX_SESSIONS} sessions are live, the most there may be", retry_after_ms=5_000)
+            raise RateLimitedError(
+                f"{MAX_SESSIONS} sessions are live, the most there may be; "
+                "end some, or wait until their leases run out",
+                retry_after_ms=5_000,
+            )
         session = Session(self._new_identifier(), self._free_slot(role), role)
         self._ended = msgspec.structs.replace(self._ended, registered=self._ended.registered + 1)
         self._keep(session)
@@ -135,7 +139,9 @@ class SessionTable:
         if sequence == last:
             return session.last_outcome
         if sequence < last:
-            raise SupersededSequenceError(f"sequence {sequence} is older than {last}, the last one", last_sequence=last)
+            raise SupersededSequenceError(
+                f"sequence {sequence} is older than {last}, the last one; go on with {last + 1}", last_sequence=last
+            )
         if sequence > last + 1:
             raise SequenceGapError(f"sequence {sequence} came after {last}; send {last + 1} first", last_sequence=last)
         return None

@@ -206,7 +206,7 @@ def _check_prefix(raw: Array) -> int:
     if reserved or _PREFIX.size + header_length > len(raw):
         raise MalformedBodyError(f"header of {header_length} bytes does not fit a body of {len(raw)} bytes")
     if _checksum(raw) != checksum:
-        raise MalformedBodyError("checksum does not hold: the body was damaged on its way")
+        raise MalformedBodyError("checksum does not hold: the body was damaged on its way; send it again")
     return int(header_length)
 
 
