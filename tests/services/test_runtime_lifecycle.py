@@ -255,17 +255,21 @@ exit_with_parent()
 print("ready", flush=True)
 time.sleep(60)
 """
-PARENT = f"""
+PARENT = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE)
+from adql_services.runtime.parent import tethered
+child = subprocess.Popen({command}, stdout=subprocess.PIPE)
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(60)
 """
 
 
-def test_a_child_ends_with_its_parent_even_if_that_was_killed(tmp_path):
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(
+    "command", [f"[sys.executable, '-c', {CHILD!r}]", "tethered(['/bin/sh', '-c', 'echo ready; exec sleep 60'])"]
+)
+def test_a_child_ends_with_its_parent_even_if_that_was_killed(command):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(command=command)], stdout=subprocess.PIPE, text=True)
     child = Path(f"/proc/{int(parent.stdout.readline())}/stat")
     parent.kill()
     parent.communicate()

@@ -7,9 +7,9 @@ from pathlib import Path
 from adql.config import ParameterServerSettings, load_settings
 from adql.errors import ConfigError, InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
 from adql.parameters.store import WeightStore
+from adql_services.local.last_words import last_line
 from adql_services.local.processes import MAX_CRASHES, STABLE_SECONDS
 from adql_services.local.store import STOP_SECONDS, LocalStore
-from adql_services.local.tether import last_line
 
 
 def named_store() -> ParameterServerSettings | None:

