@@ -19,6 +19,10 @@ class MetricsPage:
         """Returns the sum over the samples of ``name`` that have ``labels``; 0 where there is none."""
         return sum(value for found, has, value in self.samples if found == name and labels.items() <= has.items())
 
+    def has(self, name: str, **labels: str) -> bool:
+        """Whether there is a sample of ``name`` with ``labels``, whatever its value."""
+        return any(found == name and labels.items() <= has.items() for found, has, _ in self.samples)
+
     def by(self, name: str, label: str) -> dict[str, float]:
         """Returns the values of ``name`` that are not 0, by one label."""
         return {has[label]: value for found, has, value in self.samples if found == name and value}

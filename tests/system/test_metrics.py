@@ -1,0 +1,119 @@
+"""Every metric that the design asks for, by its name, in a real small run: it is there, of its kind, and it moves."""
+
+import psutil
+import pytest
+
+from adql.errors import AdqlError
+from tests.services.metrics_page import MetricsPage, scrape
+from tests.system.local_run import SMALL, TrainProcess
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+SERVER, REPLAY, LEARNER, EVALUATOR = "parameter-server", "replay", "learner-0", "evaluator"
+EXPLORED, GREEDY = {"policy": "behaviour"}, {"policy": "greedy"}
+SENT, PULLED = (
+    {"operation": "push", "direction": "sent", "encoding": "float32"},
+    {"operation": "pull", "direction": "received", "encoding": "float32"},
+)
+
+# What the design calls it, the service, the sample's name, its kind and its labels.
+MOVES = [
+    ("episode return, explored", LEARNER, "adql_episode_return", "gauge", EXPLORED),
+    ("episode return, greedy", EVALUATOR, "adql_episode_return", "gauge", GREEDY),
+    ("episode length, explored", LEARNER, "adql_episode_length_steps", "gauge", EXPLORED),
+    ("episode length, greedy", EVALUATOR, "adql_episode_length_steps", "gauge", GREEDY),
+    ("cumulative reward", LEARNER, "adql_cumulative_reward", "gauge", {}),
+    ("loss", LEARNER, "adql_loss", "gauge", {}),
+    ("TD error", LEARNER, "adql_td_error", "gauge", {}),
+    ("Q mean", LEARNER, "adql_q_value_mean", "gauge", {}),
+    ("Q max", LEARNER, "adql_q_value_max", "gauge", {}),
+    ("epsilon", LEARNER, "adql_epsilon", "gauge", {}),
+    ("learning rate", LEARNER, "adql_learning_rate", "gauge", {}),
+    ("gradient norm", LEARNER, "adql_gradient_norm", "gauge", {}),
+    ("environment steps", SERVER, "adql_environment_steps_total", "counter", {}),
+    ("learner steps", SERVER, "adql_learner_steps_total", "counter", {}),
+    ("updates applied", SERVER, "adql_updates_total", "counter", {"outcome": "applied"}),
+    ("updates received", SERVER, "adql_updates_received_total", "counter", {}),
+    ("staleness histogram", SERVER, "adql_staleness_versions_count", "histogram", {}),
+    ("parameter divergence", LEARNER, "adql_parameter_divergence_ratio", "gauge", {}),
+    ("version", SERVER, "adql_version", "gauge", {}),
+    ("durable version", SERVER, "adql_durable_version", "gauge", {}),
+    ("epoch", SERVER, "adql_epoch", "gauge", {}),
+    ("push seconds", LEARNER, "adql_push_seconds_sum", "histogram", {}),
+    ("pull seconds", LEARNER, "adql_pull_seconds_sum", "histogram", {}),
+    ("push bytes", LEARNER, "adql_wire_bytes_total", "counter", SENT),
+    ("pull bytes", LEARNER, "adql_wire_bytes_total", "counter", PULLED),
+    ("commit seconds", SERVER, "adql_commit_seconds_sum", "histogram", {}),
+    ("commit bytes", SERVER, "adql_commit_bytes_total", "counter", {}),
+    ("replay size", REPLAY, "adql_replay_size_transitions", "gauge", {}),
+    ("replay bytes", REPLAY, "adql_replay_size_bytes", "gauge", {}),
+    ("replay inserts", REPLAY, "adql_replay_inserts_total", "counter", {}),
+    ("replay samples", REPLAY, "adql_replay_samples_total", "counter", {}),
+    ("replay ratio", REPLAY, "adql_replay_samples_per_insert", "gauge", {}),
+    ("replay priority", REPLAY, "adql_replay_priority_mean", "gauge", {}),
+    ("replay sample age", REPLAY, "adql_replay_sample_age_inserts_sum", "histogram", {}),
+    ("active learners", SERVER, "adql_active_learners", "gauge", {}),
+    *(
+        (f"time of {activity}", LEARNER, "adql_learner_activity_seconds_total", "counter", {"activity": activity})
+        for activity in ("environment", "sample", "gradient", "insert", "push")
+    ),
+]
+REFUSED = [
+    (f"updates {outcome}", SERVER, "adql_updates_total", "counter", {"outcome": outcome})
+    for outcome in ("stale", "duplicate", "invalid_update", "unknown_session", "wrong_run", "malformed")
+]
+RARE = [
+    *REFUSED,
+    ("success rate", EVALUATOR, "adql_success_ratio", "gauge", {}),
+    ("updates at risk", LEARNER, "adql_updates_at_risk_total", "counter", {}),
+]
+"""There from the start; a run in which nothing goes wrong does not move them."""
+FAULTS = [
+    (f"{what} of the {service}", service, f"adql_{what}_total", "counter", {})
+    for what in ("retries", "reconnects")
+    for service in (LEARNER, EVALUATOR)
+]
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """A small run that is learning; it never reaches its goal."""
+    settings = (*SMALL, "replay.sampler=prioritised", "training.goal=10000", "environment.copies=2")
+    with TrainProcess(tmp_path_factory.mktemp("metrics") / "run", "--steps", "10000000", *settings) as running:
+        running.until_learning()
+        yield running
+
+
+def page(training: TrainProcess, service: str) -> MetricsPage:
+    """Returns what a service says now, nothing while it does not answer."""
+    try:
+        return scrape(training.service(service).environ()["ADQL_SIDE"])
+    except (AdqlError, psutil.Error, OSError, KeyError):
+        return MetricsPage({}, [])
+
+
+@pytest.mark.parametrize(("service", "name", "kind", "labels"), [c[1:] for c in MOVES], ids=[c[0] for c in MOVES])
+def test_metric_is_there_of_its_kind_and_moves(training, service, name, kind, labels):
+    wait_until(lambda: page(training, service).value(name, **labels) != 0, what=lambda: name)
+    assert page(training, service).kinds[name] == kind
+
+
+@pytest.mark.parametrize(("service", "name", "kind", "labels"), [c[1:] for c in RARE], ids=[c[0] for c in RARE])
+def test_metric_of_what_went_wrong_is_there_before_it_does(training, service, name, kind, labels):
+    found = wait_until(lambda: page(training, service))
+    assert found.kinds[name] == kind and found.has(name, **labels)
+
+
+def test_every_push_received_has_an_outcome_or_is_under_way(training):
+    server = page(training, SERVER)
+    outcomes = sum(server.by("adql_updates_total", "outcome").values())
+    assert 0 <= server.value("adql_updates_received_total") - outcomes <= server.value("adql_active_learners") == 2
+
+
+def test_retries_reconnects_and_epoch_move_when_the_parameter_server_was_killed(training):
+    training.service(SERVER).kill()
+    wait_until(lambda: page(training, SERVER).value("adql_epoch") == 2)
+    for _, service, name, kind, _ in FAULTS:
+        wait_until(lambda service=service, name=name: page(training, service).value(name) > 0, what=training.said)
+        assert page(training, service).kinds[name] == kind
