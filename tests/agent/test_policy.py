@@ -35,7 +35,8 @@ def test_policy_chooses_the_greedy_action_of_one_observation(stored):
 
 
 def test_file_that_does_not_say_its_run_is_refused(stored):
-    for metadata in ({}, {"keys": "[]"}, {"keys": json.dumps({"environment": 1})}):
+    unresolved = json.dumps({"environment": {"id": "Toy-v0"}, "network": KEYS["network"]})
+    for metadata in ({}, {"keys": "[]"}, {"keys": json.dumps({"environment": 1})}, {"keys": unresolved}):
         with pytest.raises(CheckpointError, match="does not say what run it is of"):
             load_policy(stored(metadata=metadata))
 

@@ -181,6 +181,12 @@ def test_settings_of_a_service_come_from_variables_of_their_name():
     assert (settings.replay_url, settings.auth) == ("http://replay:8430", False)
 
 
+def test_signature_that_was_never_read_is_asked_for_by_name():
+    with pytest.raises(ConfigError, match=r"environment\.signature is not set; .*, or set it"):
+        load().signature  # noqa: B018
+    assert load("environment.signature={actions: 2}").signature.actions == 2
+
+
 def test_goal_is_the_runs_own_before_the_environments():
     signature = "environment.signature={actions: 2, reward_threshold: 475.0}"
     assert load().goal is None

@@ -3,7 +3,7 @@ from datetime import datetime
 
 import pytest
 
-from adql.config import load_specification
+from adql.config import RunSpecification, load_specification
 from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
 from adql_services.local.report import write_report
@@ -95,6 +95,11 @@ def test_capacity_that_nobody_set_goes_with_the_learners_of_a_resumed_run(run_ya
     assert "capacity: null" in run_yaml.read_text()
     assert changed(run_yaml, ["training.learners=8"]).replay_capacity == 80_000
     assert changed(run_yaml, ["training.learners=8", "replay.capacity=5000"]).replay_capacity == 5_000
+
+
+def test_environment_that_was_never_made_is_refused_before_anything_is_made():
+    with pytest.raises(ConfigError, match=r"environment\.signature is not set"):
+        check_table(RunSpecification())
 
 
 def test_capacity_that_does_not_fit_its_bytes_is_refused_before_anything_is_made():

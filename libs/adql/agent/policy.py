@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from adql.agent.networks import Network, make_network
-from adql.config import EnvironmentSettings, NetworkSettings
+from adql.config import EnvironmentSettings, NetworkSettings, SignatureSettings
 from adql.errors import CheckpointError
 from adql.types import Array, Float32Array
 
@@ -41,11 +41,11 @@ def load_policy(path: str | Path) -> Policy:
     try:
         keys = json.loads(metadata["keys"])
         environment = EnvironmentSettings.model_validate(keys["environment"])
+        signature = SignatureSettings.model_validate(keys["environment"]["signature"])
         settings = NetworkSettings.model_validate(keys["network"])
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path} does not say what run it is of; name a policy that `adql train` wrote") from None
-    assert environment.signature is not None, "a run's environment is resolved"
-    network = make_network(settings, environment.signature)
+    network = make_network(settings, signature)
     return Policy(network, _flat(path, tensors, network), environment, metadata)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from adql.config.applicability import misplaced
 from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings
 from adql.config.section import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from adql.errors import ConfigError
 
 FrameStack = Annotated[int, Field(ge=2, le=128)] | None
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
@@ -326,6 +327,19 @@ class RunSpecification(Section):
                 f"replay.min_size {replay.min_size}: nothing would be learned; raise the budget or lower min_size"
             )
         return self
+
+    @property
+    def signature(self) -> SignatureSettings:
+        """What the environment's spaces are.
+
+        Raises:
+            ConfigError: nobody has looked.
+        """
+        if self.environment.signature is None:
+            raise ConfigError(
+                "environment.signature is not set; let the command line `adql` resolve the environment, or set it"
+            )
+        return self.environment.signature
 
     @property
     def replay_capacity(self) -> int:

@@ -1,7 +1,6 @@
 """How many bytes one durable state of a run has, known before there is any."""
 
 from adql.config import RunSpecification
-from adql.errors import InputError
 from adql.parameters.initial import manifest_of
 from adql.parameters.update_rules import make_update_rule
 
@@ -13,11 +12,8 @@ def state_bytes(specification: RunSpecification) -> int:
     """Returns the bytes of parameters, arrays of the update rule and record.
 
     Raises:
-        InputError: the environment has no signature yet.
+        ConfigError: the environment has no signature yet.
     """
-    signature = specification.environment.signature
-    if signature is None:
-        raise InputError("environment.signature is not set; resolve the environment before its state is measured")
-    size = manifest_of(specification.network, signature).size
+    size = manifest_of(specification.network, specification.signature).size
     rule = make_update_rule(specification.update, specification.algorithm, size)
     return 4 * size + sum(array.nbytes for array in rule.state().values()) + RECORD_BYTES

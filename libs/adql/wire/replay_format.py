@@ -74,7 +74,7 @@ def frame_slots(specification: RunSpecification) -> int:
 
     0 where observations are no stacks. ``specification`` has its signature.
     """
-    replay, signature = specification.replay, _signature(specification)
+    replay, signature = specification.replay, specification.signature
     if signature.frame_stack is None:
         return 0
     room = max(0, replay.capacity_bytes - specification.replay_capacity * _row_bytes(signature))
@@ -90,7 +90,7 @@ def check_table(specification: RunSpecification) -> None:
     Raises:
         ConfigError: names the keys, what they need and the way out.
     """
-    replay, signature, capacity = specification.replay, _signature(specification), specification.replay_capacity
+    replay, signature, capacity = specification.replay, specification.signature, specification.replay_capacity
     row_bytes = _row_bytes(signature) + _slot_bytes(signature)
     if capacity * row_bytes > replay.capacity_bytes:
         raise ConfigError(
@@ -115,7 +115,7 @@ def _check_frames(specification: RunSpecification, largest: int) -> None:
 
     Episodes of one step have two frames a transition, and no insert has more than its transitions can name.
     """
-    replay, signature = specification.replay, _signature(specification)
+    replay, signature = specification.replay, specification.signature
     most = _frames_a_row(signature)
     needed = min(most * specification.replay_capacity, 2 * replay.min_size + most * largest)
     slots = frame_slots(specification)
@@ -126,12 +126,6 @@ def _check_frames(specification: RunSpecification, largest: int) -> None:
             f"{replay.min_size} and the largest insert of {largest} transitions may need {needed}; raise "
             f"capacity_bytes to {needed_bytes}, or lower capacity or min_size"
         )
-
-
-def _signature(specification: RunSpecification) -> SignatureSettings:
-    signature = specification.environment.signature
-    assert signature is not None, "the command line resolves the environment before a table is made"
-    return signature
 
 
 def _row_bytes(signature: SignatureSettings) -> int:

@@ -22,8 +22,7 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 
 
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
-    assert specification.environment.signature is not None, "the command line resolves the environment"
-    network = make_network(specification.network, specification.environment.signature)
+    network = make_network(specification.network, specification.signature)
     client = _client(settings, network, worker)
     worker.ready()
     reconnects = 0

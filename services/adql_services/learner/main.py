@@ -5,7 +5,7 @@ import time
 
 from adql.agent.activity import Stopwatch
 from adql.agent.networks import Network, make_network
-from adql.config import LearnerSettings, RunSpecification, SignatureSettings, config_hash
+from adql.config import LearnerSettings, RunSpecification, config_hash
 from adql.schedules import Schedule
 from adql.telemetry.logs import get_logger
 from adql.wire.parameter_client import ParameterClient
@@ -28,7 +28,7 @@ def run(specification: RunSpecification, settings: LearnerSettings) -> int:
 
 
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
-    network = make_network(specification.network, _signature(specification))
+    network = make_network(specification.network, specification.signature)
     episodes_file = EpisodeFile(settings.episodes_file)
     parameters = _parameter_client(specification, settings, network, worker)
     start = parameters.register()
@@ -108,7 +108,7 @@ def _replay_client(
     return ReplayClient(
         settings.replay_url,
         token=client_token(settings),
-        signature=_signature(specification),
+        signature=specification.signature,
         session=parameters.session,
         config_hash=config_hash(specification),
         clock=time.monotonic,
@@ -117,9 +117,3 @@ def _replay_client(
         on_retry=outage.retried,
         on_success=outage.answered,
     )
-
-
-def _signature(specification: RunSpecification) -> SignatureSettings:
-    signature = specification.environment.signature
-    assert signature is not None, "the command line resolves the environment before a service starts"
-    return signature

@@ -16,8 +16,7 @@ from adql_services.local.stopping import StopRequest
 
 def train(specification: RunSpecification, output: Path | None, arguments: Sequence[str]) -> int:
     """Trains in a new folder; ``specification`` has its signature. Returns 0: goal, budget, or asked to end."""
-    assert specification.environment.signature is not None, "the command line resolves the environment"
-    check_network(specification.network, specification.environment.signature)
+    check_network(specification.network, specification.signature)
     check_table(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)

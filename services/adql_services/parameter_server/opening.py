@@ -111,10 +111,7 @@ def new_machine(specification: RunSpecification) -> ParameterServer:
 
 def manifest(specification: RunSpecification) -> Manifest:
     """Returns how the run's flat vector is cut into arrays."""
-    signature = specification.environment.signature
-    if signature is None:
-        raise InputError("environment.signature is not set; resolve the environment before starting its server")
-    return manifest_of(specification.network, signature)
+    return manifest_of(specification.network, specification.signature)
 
 
 @contextlib.contextmanager

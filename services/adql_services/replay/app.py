@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
-from adql.config import RunSpecification, SignatureSettings
+from adql.config import RunSpecification
 from adql.replay import InsertResult, PriorityResult, TableStatistics
 from adql.wire import codec, replay_format, routes
 from adql_services.replay.service import ReplayService
@@ -73,7 +73,7 @@ class _Limits:
     """What bodies must look like and how many bytes they may have."""
 
     def __init__(self, specification: RunSpecification) -> None:
-        signature, replay = _signature(specification), specification.replay
+        signature, replay = specification.signature, specification.replay
         self.insert_arrays = replay_format.insert_arrays(signature)
         request = specification.algorithm.batch_size * replay.batches_per_request
         closed_at_once = specification.environment.copies * specification.algorithm.n_steps
@@ -128,9 +128,3 @@ def _add_operating(app: FastAPI, service: ReplayService) -> None:
     @app.get(routes.TABLE)
     async def table() -> TableStatistics:
         return service.statistics()
-
-
-def _signature(specification: RunSpecification) -> SignatureSettings:
-    signature = specification.environment.signature
-    assert signature is not None, "the command line resolves the environment before a service starts"
-    return signature

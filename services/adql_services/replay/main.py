@@ -51,8 +51,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
     Raises:
         ConfigError: a capacity that does not fit its bytes, or limits that would lock up.
     """
-    replay, signature = specification.replay, specification.environment.signature
-    assert signature is not None, "the command line resolves the environment before a service starts"
+    replay, signature = specification.replay, specification.signature
     schema = TransitionSchema(
         transition_columns(signature), signature.actions, signature.observations, frame_array(signature)
     )
