@@ -238,9 +238,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _show_config(options: argparse.Namespace) -> int:
-    from adql.config import explain, to_yaml
+    from adql.config import explain, to_annotated_yaml
 
-    text = explain(*_layers(options)) if options.origin else to_yaml(_load(options))
+    text = explain(*_layers(options)) if options.origin else to_annotated_yaml(_load(options))
     print(text, end="")  # noqa: T201  the command's answer
     return OK
 

@@ -12,11 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from adql.config import UpdateSettings
+from adql.config.effective import elastic_alpha
 from adql.types import Array
-
-MAX_ELASTIC_ALPHA = 0.45
-ELASTIC_ALPHA_TOTAL = 0.9
-"""α summed over the live learners: the server's vector moves by at most this share of the learners' distance."""
 
 
 class Merge(Protocol):
@@ -95,13 +92,6 @@ def make_merge(update: UpdateSettings) -> Merge:
         "elastic": Elastic(lambda learners: elastic_alpha(update, learners)),
     }
     return rules[update.rule]
-
-
-def elastic_alpha(update: UpdateSettings, learners: int) -> float:
-    """Returns the set α, else 0.9/live learners and at most 0.45."""
-    if update.elastic_alpha is not None:
-        return update.elastic_alpha
-    return min(MAX_ELASTIC_ALPHA, ELASTIC_ALPHA_TOTAL / max(1, learners))
 
 
 def restart(local: Array, pulled: Array) -> None:

@@ -8,6 +8,7 @@ from adql.config.loading import (
     load_settings,
     load_specification,
     specification_from,
+    to_annotated_yaml,
     to_yaml,
 )
 from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings, ScheduleSettings
@@ -74,5 +75,6 @@ __all__ = [
     "load_settings",
     "load_specification",
     "specification_from",
+    "to_annotated_yaml",
     "to_yaml",
 ]

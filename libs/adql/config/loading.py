@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from adql.config import yaml_text
 from adql.config.complaints import complaint, with_variables
+from adql.config.effective import effective
 from adql.config.section import Section
 from adql.config.specification import RunSpecification
 from adql.config.variables import PREFIX, check_names, variable_of
@@ -49,14 +50,21 @@ def merged_layers(file: Path | None, assignments: Sequence[str], environ: Mappin
 
 
 def explain(file: Path | None = None, assignments: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> str:
-    """Returns one line a key, ``key=value  # origin``, for the specification that ``load_specification`` returns."""
-    resolved = leaves(load_specification(file, assignments, environ).model_dump(mode="json"))
+    """Returns one line a key, ``key=value  # origin``, for the specification that ``load_specification`` returns.
+
+    Where the value is null, what it stands for comes after the origin.
+    """
+    specification = load_specification(file, assignments, environ)
+    resolved, notes = leaves(specification.model_dump(mode="json")), effective(specification)
     above = [
         ("command line", leaves(from_assignments(assignments))),
         ("environment", leaves(from_environment(environ, RunSpecification))),
         (str(file), leaves(read_yaml(file) if file else {})),
     ]
-    lines = {f"{key}={_flow(value)}": _origin(key, above) for key, value in resolved.items()}
+    lines = {
+        f"{key}={_flow(value)}": _origin(key, above) + (f"; {notes[key]}" if value is None and key in notes else "")
+        for key, value in resolved.items()
+    }
     width = max(map(len, lines))
     return "".join(f"{line:{width}}  # {origin}\n" for line, origin in lines.items())
 
@@ -153,6 +161,17 @@ def to_yaml(specification: RunSpecification) -> str:
     """Returns the whole specification, defaults included, in a form that reads back to an equal one."""
     tree = specification.model_dump(mode="json")
     return yaml_text.write(tree, sort_keys=False)
+
+
+def to_annotated_yaml(specification: RunSpecification) -> str:
+    """Returns ``to_yaml`` with what each null stands for, as a comment."""
+    notes, path, lines = effective(specification), [""], []
+    for line in to_yaml(specification).splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        path[depth:] = [line.strip().partition(":")[0]]
+        note = notes.get(".".join(path)) if line.endswith(": null") else None
+        lines.append(f"{line}  # {note}\n" if note else f"{line}\n")
+    return "".join(lines)
 
 
 def child_environment(settings: Section, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,17 +1,8 @@
 """What happens to an update that is based on an old version: pure functions."""
 
 from adql.config import StalenessSettings
+from adql.config.effective import staleness_bound as bound
 from adql.errors import StaleUpdateError
-
-
-def bound(settings: StalenessSettings, learners: int) -> int | None:
-    """Returns how many versions an update may be behind, or None where any is accepted.
-
-    With L live learners a staleness of L − 1 is normal, one more with overlap: max(8, 4·L) unless set.
-    """
-    if settings.policy != "reject":
-        return None
-    return settings.max_versions or max(8, 4 * learners)
 
 
 def damping(settings: StalenessSettings, staleness: int, learners: int) -> float:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from adql.config import AlgorithmSettings, UpdateSettings
+from adql.config.effective import average_weight, outer_learning_rate
 from adql.errors import CheckpointError
 from adql.parameters.optimizers import make_optimizer
 from adql.types import Array, Float32Array
@@ -62,17 +63,14 @@ class Stateless:
 
 
 class Average(Stateless):
-    """θ' = θ + w·(θ_i − θ); unless set, w is 1 for a lone learner and ½ for each of many.
-
-    At 1/L the learners' mean keeps still: with 8 of them CartPole was not learned (docs/RESULTS.md, "Update rules").
-    """
+    """θ' = θ + w·(θ_i − θ)."""
 
     def __init__(self, settings: UpdateSettings) -> None:
-        self._weight = settings.weight
+        self._settings = settings
 
     def apply(self, current: Float32Array, update: Float32Array, result: Float32Array, step: Step) -> None:
         """The update is the learner's parameters θ_i."""
-        weight = step.factor * (self._weight or 1.0 / min(step.learners, 2))
+        weight = step.factor * average_weight(self._settings, step.learners)
         np.subtract(update, current, out=result)
         np.multiply(result, np.float32(weight), out=result)
         np.add(result, current, out=result)
@@ -90,13 +88,13 @@ class Delta:
     """v' = μ·v + Δ, θ' = θ + η·(Δ + μ·v'): an asynchronous outer step with Nesterov momentum."""
 
     def __init__(self, settings: UpdateSettings, size: int) -> None:
-        self._rate, self._momentum = settings.outer_learning_rate, settings.outer_momentum
+        self._settings, self._momentum = settings, settings.outer_momentum
         self._velocity = np.zeros(size if self._momentum else 0, dtype=np.float32)
         self._previous = np.zeros_like(self._velocity)
 
     def apply(self, current: Float32Array, update: Float32Array, result: Float32Array, step: Step) -> None:
-        """The update is Δ = θ_i − θ_base; η = 1/live learners unless set."""
-        rate = np.float32(step.factor * (self._rate or 1.0 / step.learners))
+        """The update is Δ = θ_i − θ_base."""
+        rate = np.float32(step.factor * outer_learning_rate(self._settings, step.learners))
         direction = self._advance(update, result) if self._momentum else update
         np.multiply(direction, rate, out=result)
         np.add(result, current, out=result)

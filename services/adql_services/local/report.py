@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from adql.config import RunSpecification, to_yaml
+from adql.config import RunSpecification, to_annotated_yaml
 from adql.parameters.files import write_atomically
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
 from adql_services.local.episodes import Episode, read_episodes
@@ -57,7 +57,7 @@ def render(
         f"{_header(specification, summary)}{_tiles(specification, summary)}"
         f"<h2>Is it learning?</h2>{_charts(learning)}<h2>How did it run?</h2>{_charts(running)}"
         f"<h2>Command</h2><pre>{escape(command.strip())}</pre>"
-        f'<h2>Settings</h2><pre class="columns">{escape(to_yaml(specification))}</pre>'
+        f'<h2>Settings</h2><pre class="columns">{escape(to_annotated_yaml(specification))}</pre>'
         f"<details><summary>Packages</summary><pre>{escape(_packages(summary))}</pre></details></main></body></html>\n"
     )
 
