@@ -19,7 +19,7 @@ POISON = [
     ("reward", -np.inf),
     ("discount", np.nan),
     ("discount", 1.001),
-    ("discount", -1.001),
+    ("discount", -0.001),
     ("action", 3),
     ("action", -1),
 ]

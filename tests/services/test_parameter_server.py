@@ -64,8 +64,8 @@ def push(client, vector=ONE, base=None, steps=2, environment_steps=0):
     return client.finish_push()
 
 
-def raw_push(connection, client, query="", **changes):
-    """Sends an update with any field changed; returns status and fields."""
+def update_body(client, **changes):
+    """Returns the body of an update with any field changed."""
     fields = {
         "session": client.session,
         "sequence": 0,
@@ -77,7 +77,12 @@ def raw_push(connection, client, query="", **changes):
         "run_id": client.state.run_id,
     }
     vector = changes.pop("update", ONE)
-    body = codec.encode(fields | changes, {"update": vector})
+    return b"".join(codec.encode(fields | changes, {"update": vector}))
+
+
+def raw_push(connection, client, query="", **changes):
+    """Sends an update with any field changed; returns what came back."""
+    body = [update_body(client, **changes)]
     response = connection.request("POST", routes.UPDATES + query, headers={"Content-Type": routes.BINARY}, body=body)
     return codec.decode(response.body, [ArraySpec("parameters", (SIZE,))])
 

@@ -17,11 +17,13 @@ from adql.wire import routes
 from adql.wire.connection import Connection
 from tests.parameters.servers import tiny_specification
 from tests.services.parameter_process import ServerProcess
-from tests.services.test_parameter_server import push, raw_push
+from tests.services.plain_http import ask
+from tests.services.test_parameter_server import push, raw_push, update_body
 from tests.store_process import running_store
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+BINARY = {"Content-Type": routes.BINARY}
 
 
 @pytest.fixture
@@ -85,6 +87,7 @@ def test_hanging_store_delays_and_loses_nothing(store, server, client):
     make_durable(client)
     assert client.pull(None).vector.tolist() == [6, 0, 0, 0]
     assert client.state.version.epoch == 1
+    assert server.get(routes.RUN)["incidents"] == 0
 
 
 def test_full_store_refuses_pushes_until_there_is_room(store, server, client):
@@ -94,6 +97,10 @@ def test_full_store_refuses_pushes_until_there_is_room(store, server, client):
         admin.config_set("maxmemory", 1)
         push(client)
         wait_until(lambda: server.probe(routes.READYZ) == 503)
+        answer = ask(server.listen, "POST", routes.UPDATES, BINARY, update_body(client, sequence=2))
+        assert (answer.status, answer.headers["retry-after"], answer.headers["retry-after-ms"]) == (503, "1", "200")
+        assert ask(server.listen, "GET", routes.PARAMETERS).status == 200
+        assert server.probe(routes.LIVEZ) == 200
         admin.config_set("maxmemory", 0)
     push(client)
     make_durable(client)

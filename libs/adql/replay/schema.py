@@ -55,7 +55,7 @@ class TransitionSchema:
 
     def _check_ranges(self, batch: Mapping[str, Array]) -> None:
         _check_range("action", batch["action"], 0, self.actions - 1)
-        _check_range("discount", batch["discount"], -1.0, 1.0)
+        _check_range("discount", batch["discount"], 0.0, 1.0)
         if self.observations is not None:
             _check_range("observation", batch["observation"], 0, self.observations - 1)
             _check_range("next_observation", batch["next_observation"], 0, self.observations - 1)
