@@ -5,12 +5,12 @@ a registered session whose pushes are numbered, applied and answered by the new 
 its default pace. Raw sockets and ADQL are timed in the same rounds, in an order that changes each round: who comes
 after 7 MB finds cold caches, and a server that slept has to be woken.
 
-``nothing_newer``: a conditional GET that is answered 304. ``pull``: a version that this client has not seen, encoded
-for the first time. ``push``: 7 MB there, 7 MB of new parameters back. ``push_answered``: the same pushes up to the
-first byte of their answer, so that everything is done but the way back. ``pull_again``: a version that was pulled
-before. ``times_raw`` divides by the raw pull or the raw push of the same rounds, ``times_raw_both`` by their sum.
-``in_a_row_ms`` has the same case before it. ``server_cpu_ms`` is of the server's event loop, without the threads that
-commit.
+``nothing_newer``: a conditional GET answered by 304; ``raw_ask``: a byte there and a byte back. ``pull``: a version
+that this client has not seen, encoded for the first time; ``pull_again``: one that was pulled before. ``push``: 7 MB
+there, 7 MB of new parameters back; ``push_answered``: the same pushes up to the first byte of their answer, so that
+everything is done but the way back. ``times_raw`` divides by the raw pull or the raw push of the same rounds,
+``times_raw_both`` by their sum. ``in_a_row_ms`` has the same case before it. ``server_cpu_ms`` is of the server's event
+loop, without the threads that commit.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from tests.bench.raw_sockets import raw_cases
 from tests.services.replay_process import free_port
 from tests.waiting import wait_until
 
-RAW = ("raw_pull", "raw_push")
+BULK = ("raw_pull", "raw_push")
 ENCODINGS = ("float32", "float16", "bfloat16")
 WARM_UP_ROUNDS = 5
 PAUSE_SECONDS = 0.002
@@ -282,7 +282,7 @@ def ratios(case: str, times: Times) -> dict[str, object]:
     operation = case.partition("_")[0]
     if case.startswith("raw") or f"raw_{operation}" not in times:
         return {}
-    median, raw = statistics.median(times[case]), {name: statistics.median(times[name]) for name in RAW}
+    median, raw = statistics.median(times[case]), {name: statistics.median(times[name]) for name in BULK}
     both = {"times_raw_both": round(median / sum(raw.values()), 2)} if case == "push" else {}
     return {"times_raw": round(median / raw[f"raw_{operation}"], 2), **both}
 
@@ -290,7 +290,7 @@ def ratios(case: str, times: Times) -> dict[str, object]:
 def main() -> None:
     """Prints the records."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=60)
     rounds = parser.parse_args().rounds
     for kind in ("tcp", "unix"):
         for encoding in ENCODINGS:

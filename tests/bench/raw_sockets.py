@@ -1,6 +1,7 @@
 """The same bytes over a bare socket: what a pull and a push cannot be faster than.
 
-A one-byte request is answered by bytes into a reused buffer, or bytes by one byte; no checksum, no HTTP.
+A one-byte request is answered by bytes into a reused buffer, bytes by one byte, a question by one byte; no checksum, no
+HTTP.
 """
 
 import contextlib
@@ -8,12 +9,12 @@ import multiprocessing
 import socket
 from collections.abc import Callable, Iterator
 
-PULL, PUSH = b"<", b">"
+ASK, PULL, PUSH = b"?", b"<", b">"
 
 
 @contextlib.contextmanager
 def raw_cases(kind: str, directory: str, size: int) -> Iterator[dict[str, Callable[[], object]]]:
-    """Yields a raw pull and a raw push of ``size`` bytes from and to a process of their own."""
+    """Yields a raw pull and a raw push of ``size`` bytes, and a question, with a process of their own."""
     family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
     buffer = memoryview(bytearray(size))
     with socket.socket(family) as listening:
@@ -24,6 +25,7 @@ def raw_cases(kind: str, directory: str, size: int) -> Iterator[dict[str, Callab
         with socket.socket(family) as peer:
             peer.connect(listening.getsockname())
             yield {
+                "raw_ask": lambda: (peer.sendall(ASK), peer.recv(1)),
                 "raw_pull": lambda: (peer.sendall(PULL), _receive(peer, buffer)),
                 "raw_push": lambda: (peer.sendall(PUSH), peer.sendall(buffer), peer.recv(1)),
             }
@@ -37,7 +39,8 @@ def _serve(listening: socket.socket, size: int) -> None:
         if wish == PULL:
             peer.sendall(buffer)
         else:
-            _receive(peer, buffer)
+            if wish == PUSH:
+                _receive(peer, buffer)
             peer.sendall(b"!")
 
 
