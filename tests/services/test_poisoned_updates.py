@@ -68,11 +68,11 @@ def test_learner_whose_parameters_burst_takes_the_servers_and_goes_on(redis_url,
         synchroniser = Synchroniser(learner, client, run.update, start, Stopwatch(lambda: 0.0))
         steps(learner, synchroniser, 2)
         good = learner.vector.copy()
-        for value in (np.nan, np.inf, 1e17):
+        for value in (np.nan, np.inf, 1e17, 1e30):
             steps(learner, synchroniser, 2, change=value)
             np.testing.assert_array_equal(learner.vector, good)
         steps(learner, synchroniser, 2)
-        assert synchroniser.outcomes == {"applied": 2, "invalid": 3}
+        assert synchroniser.outcomes == {"applied": 2, "invalid": 4}
         assert client.pull(None).vector.tolist() == learner.vector.tolist() == (good + 2).tolist()
         client.close()
 

@@ -116,4 +116,5 @@ class Synchroniser:
     def _distance_to_base(self) -> float:
         base = self._base.vector
         norm = float(np.linalg.norm(base))
-        return float(np.linalg.norm(self._learner.vector - base)) / norm if norm else 0.0
+        with np.errstate(over="ignore"):  # of parameters that burst: the server refuses them
+            return float(np.linalg.norm(self._learner.vector - base)) / norm if norm else 0.0
