@@ -1,5 +1,6 @@
 """Snapshots of stacked frames: once on disk, whole or refused, and never torn by inserts beside them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,25 @@ def test_a_file_with_one_of_its_frame_segments_twice_is_refused(tmp_path):
     again, (refusal,) = restored(tmp_path)
     assert "it has a frame twice" in str(refusal)
     assert len(again) == 0
+
+
+def test_snapshots_from_a_thread_beside_inserts_hold_whole_transitions(tmp_path):
+    """Twenty snapshots while the table is turned over all the time, as the service writes them."""
+    table, snapshots = make_table(400, 500), Snapshots(tmp_path, "run")
+    rows = playing(6_000, range(256), copies=3)
+    chunks = [chunk_of(rows[first : first + 8]) for first in range(0, len(rows), 8)]
+    table.insert("a", 0, chunks[0])
+    number = 1
+    with ThreadPoolExecutor(1) as thread:
+        for _ in range(20):
+            writing = thread.submit(snapshots.write, table, table.state())
+            while not writing.done():
+                table.insert("a", number, chunks[number % len(chunks)])
+                number += 1
+            writing.result()
+            again, refused = restored(tmp_path, 400, 500)
+            state = again.state()
+            expected = [rows[item % len(rows)] for item in range(state.oldest, state.next_id)]
+            assert refused == []
+            assert held(again) == [bytes_of(row) for row in expected]
+            assert again.check_valid() == []

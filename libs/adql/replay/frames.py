@@ -123,6 +123,7 @@ class FrameStore:
         chain = self._chain(int(self._hashes[slot]))
         before, here = -1, int(self._heads[chain]) - 1
         while here != slot:
+            assert here >= 0, "a frame lies in its chain until it is vacated, once"
             before, here = here, int(self._next[here]) - 1
         if before < 0:
             self._heads[chain] = self._next[slot]
