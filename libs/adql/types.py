@@ -168,14 +168,14 @@ class RunState:
     """The watermark: updates up to it are acknowledged."""
     clocks: Clocks
     status: str
-    """waiting, running, confirming, reached, budget or failed."""
+    """waiting, running, confirming, reached, budget, plateau or failed."""
     learners: int
     """Live sessions that push."""
 
     @property
     def is_over(self) -> bool:
         """True when nothing more is to be learned."""
-        return self.status in ("reached", "budget", "failed")
+        return self.status in ("reached", "budget", "plateau", "failed")
 
 
 @dataclass(frozen=True, slots=True)

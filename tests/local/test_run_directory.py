@@ -116,3 +116,8 @@ def test_run_that_is_over_says_how_to_go_on(tmp_path):
         check_not_over(tmp_path, specification(), {"environment_steps": 200_000})
     check_not_over(tmp_path, specification(), {"environment_steps": 199_999})
     check_not_over(tmp_path, specification(training={"goal": 490}), reached)
+    flat = {"evaluations_without_improvement": 10}
+    with pytest.raises(InputError, match=r"10 evaluations without improvement.*training\.plateau_evaluations=20"):
+        check_not_over(tmp_path, specification(training={"plateau_evaluations": 10}), flat)
+    for limit in (11, None):
+        check_not_over(tmp_path, specification(training={"plateau_evaluations": limit}), flat)

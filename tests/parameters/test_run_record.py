@@ -194,3 +194,69 @@ def test_run_goes_on_when_its_goal_is_raised_above_what_was_reached():
     assert run_record.status_of(record, Clocks(0, 20), RUN) == "reached"
     assert run_record.status_of(record, Clocks(0, 20), raised) == "running"
     assert run_record.due(record, Version(1, 3), Clocks(0, 30), raised) is not None
+
+
+FLAT = tiny_specification(training={"goal": 1_000, "plateau_evaluations": 3})
+"""Ends after 3 evaluations without improvement."""
+
+
+def flat_after(returns: list[float], run=FLAT, record: RunRecord | None = None) -> RunRecord:
+    """Returns the record after one periodic evaluation for each of ``returns``."""
+    record = record or RunRecord()
+    for mean in returns:
+        learner_steps = 10 * (record.last_multiple + 1)
+        task = run_record.due(record, Version(1, learner_steps), Clocks(0, learner_steps), run)
+        record = run_record.scheduled(record, task, run)
+        result = run_record.result_of(record.waiting[-1], episodes(mean))
+        record = run_record.reported(record, result, run)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("returns", "found"),
+    [
+        ([], "running"),
+        ([100, 100, 100], "running"),
+        ([100, 100, 100, 100], "plateau"),
+        ([100, 101, 101, 101], "plateau"),  # exactly 1 % is no improvement
+        ([100, 100.5, 101, 101.5], "running"),  # together they are more than 1 %
+        ([100, 90, 80, 70], "plateau"),
+        ([100, 100, 100, 102, 102, 102], "running"),
+        ([-100, -99.5, -99.2, -99.1], "plateau"),
+        ([-100, -99.5, -99.2, -98.9], "running"),
+        ([0, 0, 0, 0], "plateau"),
+        ([0, 0, 0, 0.01], "running"),
+    ],
+)
+def test_a_run_ends_by_a_plateau_when_no_evaluation_in_a_row_is_1_percent_better(returns, found):
+    assert run_record.status_of(flat_after(returns), Clocks(0, 10), FLAT) == found
+
+
+def test_a_plateau_is_never_reached_unless_it_was_asked_for():
+    off = tiny_specification(training={"goal": 1_000})
+    assert run_record.status_of(flat_after([100] * 50, off), Clocks(0, 10), off) == "running"
+
+
+def test_a_plateau_stays_whatever_is_evaluated_later_and_ends_when_its_bound_is_raised_or_taken_away():
+    record = flat_after([500], record=flat_after([100] * 4))
+    assert run_record.status_of(record, Clocks(0, 10), FLAT) == "plateau"
+    for limit in (5, None):
+        more = tiny_specification(training={"goal": 1_000, "plateau_evaluations": limit})
+        assert run_record.status_of(record, Clocks(0, 10), more) == "running"
+
+
+def test_the_last_version_of_a_plateau_is_evaluated():
+    record = flat_after([100] * 4)
+    task = run_record.due(record, Version(1, 42), Clocks(0, record.scheduled_learner_steps + 1), FLAT)
+    assert task is not None and task.number == 42
+
+
+def test_a_goal_and_a_spent_budget_say_more_than_a_plateau():
+    record = flat_after([100] * 4)
+    budget = FLAT.training.environment_steps
+    assert run_record.status_of(record, Clocks(budget, 10), FLAT) == "budget"
+    lower = tiny_specification(training={"goal": 50, "plateau_evaluations": 3})
+    reached = flat_after([100] * 4, lower)
+    confirmation = run_record.next_task(reached)
+    reached = run_record.reported(reached, run_record.result_of(confirmation, episodes(100, 5)), lower)
+    assert run_record.status_of(reached, Clocks(0, 10), lower) == "reached"

@@ -156,3 +156,14 @@ def test_reached_goal_ends_every_process_within_two_seconds(tmp_path):
     last = (run / "progress.csv").read_text().splitlines()[-1]
     assert ended - float(last.split(",")[0]) < 2.0
     assert "confirm" in (run / "evaluations.csv").read_text()
+
+
+def test_run_that_no_longer_improves_ends_and_goes_on_only_with_a_larger_bound(tmp_path):
+    run, still = tmp_path / "run", ["algorithm.learning_rate.initial=1e-9", "training.goal=10000"]
+    done = adql("train", "--output", run, *LONG, *still, "training.plateau_evaluations=2")
+    assert done.returncode == 0 and summary(run)["status"] == "plateau", done.stderr
+    refused = adql("resume", run)
+    assert refused.returncode == 2 and "training.plateau_evaluations=4" in refused.stderr
+    more = adql("resume", run, "training.plateau_evaluations=4")
+    assert more.returncode == 0, more.stderr
+    assert (summary(run)["status"], summary(run)["evaluations_without_improvement"]) == ("plateau", 4)

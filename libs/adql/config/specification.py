@@ -259,6 +259,8 @@ class TrainingSettings(Section):
     """The budget."""
     goal: float | None = None
     """Greedy mean return to reach; null: the environment's reward_threshold, if it has one."""
+    plateau_evaluations: PositiveInt | None = None
+    """Ends after this many evaluations whose interquartile mean is no 1 % better, 10 for example; null: never."""
 
 
 MAX_EPISODES = 1_000

@@ -14,13 +14,14 @@ import numpy as np
 from adql.config import RunSpecification
 from adql.episodes import FIRST_RESERVED_SEED, interquartile_mean
 from adql.errors import MalformedBodyError
+from adql.parameters.plateau import Plateau
 from adql.types import Clocks, Version
 
 MAX_WAITING = 16
 """Periodic evaluations that may wait for an evaluator; beyond it the oldest is given up and counted."""
 
 Purpose = Literal["periodic", "confirm"]
-Status = Literal["waiting", "running", "confirming", "reached", "budget"]
+Status = Literal["waiting", "running", "confirming", "reached", "budget", "plateau"]
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -91,6 +92,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     """The periodic result with the highest mean."""
     reached: Result | None = None
     """The confirmation that ended the run; it goes on if the goal is raised above it."""
+    plateau: Plateau = Plateau()
+    """Of the periodic results."""
     reported: int = 0
     given_up: int = 0
 
@@ -101,6 +104,8 @@ def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification
         return "reached"
     if clocks.environment_steps >= specification.training.environment_steps:
         return "budget"
+    if record.plateau.is_reached(specification.training.plateau_evaluations):
+        return "plateau"
     if any(task.purpose == "confirm" for task in record.waiting):
         return "confirming"
     return "running" if clocks.learner_steps else "waiting"
@@ -109,7 +114,7 @@ def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification
 def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification) -> Task | None:
     """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any."""
     multiple = clocks.learner_steps // specification.evaluation.every_learner_steps
-    ended = clocks.environment_steps >= specification.training.environment_steps
+    ended = status_of(record, clocks, specification) in ("budget", "plateau")
     wanted = multiple > record.last_multiple or (ended and clocks.learner_steps > record.scheduled_learner_steps)
     if _over(record.reached, specification) or not wanted:
         return None
@@ -215,7 +220,8 @@ def reported(record: RunRecord, result: Result, specification: RunSpecification)
         return msgspec.structs.replace(record, reached=result, waiting=()) if over else record
     best = result if record.best is None or result.mean > record.best.mean else record.best
     confirmable = _over(record.last, specification) and _over(result, specification)
-    record = msgspec.structs.replace(record, last=result, best=best)
+    plateau = record.plateau.after(result.interquartile_mean, specification.training.plateau_evaluations)
+    record = msgspec.structs.replace(record, last=result, best=best, plateau=plateau)
     return _confirming(record, result, specification) if confirmable else record
 
 

@@ -20,7 +20,14 @@ from adql_services.local.watch import Observation
 WIDTH = 100
 CURVE_HEIGHT = 6
 REFRESHES_PER_SECOND = 5
-COLOURS = {"running": "cyan", "confirming": "yellow", "reached": "green", "budget": "magenta", "waiting": "white"}
+COLOURS = {
+    "waiting": "white",
+    "running": "cyan",
+    "confirming": "yellow",
+    "reached": "green",
+    "budget": "magenta",
+    "plateau": "magenta",
+}
 
 
 class LiveView:
@@ -167,7 +174,7 @@ class LiveView:
         """Returns working while its counters grow, waiting while they stand."""
         if session is None:
             return Text("gone", style="dim")
-        if status in ("reached", "budget"):
+        if status in ("reached", "budget", "plateau"):
             return Text("idle", style="dim")
         counters = session["environment_steps"], session["last_sequence"]
         who = session["role"] == "actor", session["slot"]

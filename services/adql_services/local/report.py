@@ -64,7 +64,7 @@ def render(
 
 def _header(specification: RunSpecification, summary: Tree) -> str:
     status = str(summary["status"])
-    words = {"reached": "goal reached", "budget": "budget spent"}.get(status, status)
+    words = {"reached": "goal reached", "budget": "budget spent", "plateau": "no more improvement"}.get(status, status)
     reason = f" · {summary['reason']}" if summary.get("reason") else ""
     actors = specification.training.actors
     lead = (

@@ -19,7 +19,7 @@ h2 { font-size: 19px; letter-spacing: -.01em; margin: 44px 0 14px }
 .status { font-size: 13px; font-weight: 600; padding: 2px 10px; border-radius: 99px; color: var(--card);
   background: var(--c7) }
 .status.reached { background: var(--c2) }
-.status.budget { background: var(--c0) }
+.status.budget, .status.plateau { background: var(--c0) }
 .status.failed { background: var(--c1) }
 .lead { color: var(--soft); margin: 6px 0 26px }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 0 }

@@ -52,7 +52,7 @@ def changed(file: Path, assignments: Sequence[str]) -> RunSpecification:
 
 
 def check_not_over(path: Path, specification: RunSpecification, summary: Tree) -> None:
-    """Refuses to go on with a run whose goal is reached or whose budget is spent.
+    """Refuses to go on with a run whose goal is reached, whose budget is spent or that stopped improving.
 
     Raises:
         InputError: says how to go on all the same.
@@ -69,4 +69,10 @@ def check_not_over(path: Path, specification: RunSpecification, summary: Tree) -
         raise InputError(
             f"{path} is over: {steps} environment steps, the budget is {specification.training.environment_steps}; "
             f"go on with a larger one: `adql resume {path} training.environment_steps={2 * steps}`"
+        )
+    flat, limit = summary.get("evaluations_without_improvement", 0), specification.training.plateau_evaluations
+    if limit is not None and flat >= limit:
+        raise InputError(
+            f"{path} is over: {flat} evaluations without improvement, training.plateau_evaluations is {limit}; "
+            f"go on with a larger one: `adql resume {path} training.plateau_evaluations={2 * flat}`"
         )

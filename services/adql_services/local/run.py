@@ -17,9 +17,11 @@ from adql_services.local.summary import Outcome, Tree, greedy_returns, make_summ
 from adql_services.local.view import make_view
 from adql_services.local.watch import Observation, Watch
 
+SPENT = ("budget", "plateau")
+"""Ends without the goal; the last version is evaluated still."""
 POLL_SECONDS = 0.2
 LAST_EVALUATION_SECONDS = 120.0
-"""How long a run at the end of its budget waits for its last evaluation."""
+"""How long a run that is spent waits for its last evaluation."""
 FULL_BYTES = 16 * 1024**2
 """Free space at which a run stops while its state can still be saved."""
 
@@ -36,7 +38,7 @@ class LocalRun:
         self._meter = Meter(self._history.earlier, self._crew.cpu_seconds)
 
     def run(self) -> int:
-        """Runs until goal, budget or a signal; writes summary and report. Returns 0, or 128 + a second signal.
+        """Runs until goal, budget, plateau or a signal; writes summary and report. Returns 0, or 128 + a second signal.
 
         Raises:
             InputError: a service refused what it was asked for, or the disk is full; what was learned is saved.
@@ -73,7 +75,7 @@ class LocalRun:
         while True:
             self._check()
             observation = self._look(watch)
-            if observation.status == "budget" and deadline is None:
+            if observation.status in SPENT and deadline is None:
                 deadline = time.monotonic() + LAST_EVALUATION_SECONDS
                 self._crew.stop_workers(watch)  # what they push now is evaluated too
             elif _is_over(observation, deadline):
@@ -180,7 +182,7 @@ class LocalRun:
     def _status(self, observation: Observation, failure: AdqlError | None) -> str:
         if failure is not None:
             return "failed"
-        return observation.status if observation.status in ("reached", "budget") else "stopped"
+        return observation.status if observation.status in ("reached", *SPENT) else "stopped"
 
     def _say_results(self, summary: Tree) -> None:
         self._view.say(
@@ -194,7 +196,7 @@ class LocalRun:
 
 
 def _is_over(observation: Observation, deadline: float | None) -> bool:
-    """The goal is reached, or the budget is spent and its last version evaluated (or that takes too long)."""
-    if observation.status == "budget":
+    """The goal is reached, or the run is spent and its last version evaluated (or that takes too long)."""
+    if observation.status in SPENT:
         return observation.is_evaluated or (deadline is not None and time.monotonic() > deadline)
     return observation.status == "reached"

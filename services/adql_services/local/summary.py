@@ -22,7 +22,7 @@ class Outcome:
     """How a run ended, and what it cost."""
 
     status: str
-    """reached, budget, stopped (by a signal) or failed."""
+    """reached, budget, plateau, stopped (by a signal) or failed."""
     wall_seconds: float
     cpu_seconds: float
     process_restarts: int
@@ -56,6 +56,7 @@ def make_summary(
         "environment_steps_by_actor": run.get("environment_steps_by_slot", {}),
         "evaluation": _evaluation(evaluation),
         "best_evaluation": _evaluation(result.get("best")),
+        "evaluations_without_improvement": result.get("plateau", {}).get("evaluations", 0),
         "staleness": run.get("staleness"),
         "staleness_counts": run.get("staleness_counts", {}),
         "activity_seconds": _added(earlier.get("activity_seconds", {}), outcome.activities),

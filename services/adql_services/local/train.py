@@ -15,7 +15,7 @@ from adql_services.local.stopping import StopRequest
 
 
 def train(specification: RunSpecification, output: Path | None, arguments: Sequence[str]) -> int:
-    """Trains in a new folder; ``specification`` has its signature. Returns 0: goal, budget, or asked to end."""
+    """Trains in a new folder; ``specification`` has its signature. Returns 0: it ended, or was asked to."""
     check_network(specification.network, specification.signature)
     check_table(specification)
     if (store := named_store()) is not None:

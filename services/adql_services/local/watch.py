@@ -40,7 +40,7 @@ class Observation:
 
     @property
     def status(self) -> str:
-        """waiting, running, confirming, reached or budget."""
+        """waiting, running, confirming, reached, budget or plateau."""
         return str(self.state.get("status", "waiting"))
 
     @property

@@ -21,7 +21,7 @@ REFUSALS = frozenset(
     }
 )
 """Why a push is not applied, by the kind of the error; ``incomplete``: its body ended early."""
-STATUSES = ("waiting", "running", "confirming", "reached", "budget")
+STATUSES = ("waiting", "running", "confirming", "reached", "budget", "plateau")
 
 
 @contextlib.contextmanager
@@ -139,4 +139,5 @@ def _evaluations(record: RunRecord) -> dict[str, Any]:
         "last": msgspec.to_builtins(record.last),
         "best": msgspec.to_builtins(record.best),
         "reached": msgspec.to_builtins(record.reached),
+        "plateau": msgspec.to_builtins(record.plateau),
     }
