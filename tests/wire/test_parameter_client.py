@@ -47,8 +47,8 @@ def parameters(number=0, **of):
     return answer(b"".join(codec.encode(fields, {"parameters": VECTOR + number})), number=number, **of)
 
 
-def registered(**of):
-    return answer(msgspec.json.encode({"session": "s-1", "slot": 2, "lease_seconds": 30.0}), "201 Created", **of)
+def registered(session="s-1", **of):
+    return answer(msgspec.json.encode({"session": session, "slot": 2, "lease_seconds": 30.0}), "201 Created", **of)
 
 
 def applied(number, outcome="applied", **of):
@@ -63,6 +63,7 @@ def refused(kind, status, headers="", **details):
 
 
 AWAY = refused("store_unavailable", "503 Unavailable", "retry-after-ms: 200\r\n")
+GONE = refused("unknown_session", "409 Conflict")
 
 
 def recording(log, *answers):
@@ -213,14 +214,112 @@ def test_what_cannot_get_better_is_not_retried(tmp_path, kind, status, error):
 
 
 def test_session_of_another_run_under_the_same_name_is_refused(tmp_path):
-    gone = refused("unknown_session", "409 Conflict")
-    script = recording([], registered(), parameters(), gone, registered(run_id="run-2"))
+    script = recording([], registered(), parameters(), GONE, registered(run_id="run-2"))
     with scripted_server(tmp_path, script) as address:
         client = client_of(address)
         client.register()
         with pytest.raises(WrongRunError, match="run-2"):
             push(client)
         client.close()
+
+
+def hanging_up(log, *answers, unanswered=0):
+    """Like ``recording``; reads ``unanswered`` requests more and closes the connection."""
+
+    def act(peer):
+        for one in answers:
+            log.append(read_request(peer))
+            peer.sendall(one)
+        log.extend(read_request(peer) for _ in range(unanswered))
+
+    return act
+
+
+def pushes(log):
+    return [(push["session"], push["sequence"]) for push in map(sent, (r for r in log if b"/v1/updates" in r[:40]))]
+
+
+def reports(log):
+    """Returns (session, environment steps) of each report."""
+    lines = [(r.split(b" ")[1].decode().split("/")[3], r.partition(b"\r\n\r\n")[2]) for r in log if b"/progress" in r]
+    return [(session, msgspec.json.decode(body)["environment_steps"]) for session, body in lines]
+
+
+def test_update_under_way_is_never_sent_under_another_session(tmp_path):
+    """It was applied and its answer lost; then a report finds the session unknown."""
+    log = []
+    script = (
+        hanging_up(log, registered(), parameters(), unanswered=1),
+        hanging_up(log, GONE),
+        recording(log, GONE, registered("s-2", number=1), answer(number=1), parameters(1), applied(2)),
+    )
+    with scripted_server(tmp_path, *script) as address:
+        client = client_of(address)
+        client.register()
+        client.begin_push(VECTOR, Version(1, 0), 8, 100)
+        client.progress(150)
+        with pytest.raises(RuntimeError, match="under way"):
+            client.begin_push(VECTOR, Version(1, 0), 8, 150)
+        refusal = client.finish_push()
+        assert (refusal.outcome, refusal.parameters.version) == ("stale", Version(1, 1))
+        assert (push(client).outcome, client.updates_at_risk, client.unacknowledged) == ("applied", 1, 1)
+        client.close()
+    assert pushes(log) == [("s-1", 0), ("s-1", 0), ("s-2", 0)]
+
+
+def test_answer_that_came_before_the_session_ended_is_taken_and_its_steps_are_not_reported_again(tmp_path):
+    log = []
+    script = (
+        hanging_up(log, registered(), parameters(), applied(1)),
+        hanging_up(log, GONE),
+        recording(log, registered("s-2", number=1), answer(number=1)),
+    )
+    with scripted_server(tmp_path, *script) as address:
+        client = client_of(address)
+        client.register()
+        client.begin_push(VECTOR, Version(1, 0), 8, 100)
+        client.progress(150)
+        assert (client.finish_push().outcome, client.updates_at_risk, client.unacknowledged) == ("applied", 1, 0)
+        client.close()
+    assert reports(log) == [("s-1", 150), ("s-2", 50)]
+
+
+def test_report_to_an_unknown_session_is_repeated_under_the_new_one(tmp_path):
+    """The ended session had told 100: the last report of a process that ends is no longer lost."""
+    log = []
+    script = recording(log, registered(), parameters(), answer(), GONE, registered("s-2"), answer(), answer())
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address)
+        client.register()
+        for steps in (100, 130, 170):
+            client.progress(steps)
+        client.close()
+    assert reports(log) == [("s-1", 100), ("s-1", 130), ("s-2", 30), ("s-2", 70)]
+
+
+def test_answer_to_an_older_push_does_not_take_back_what_a_report_told(tmp_path):
+    """Else what was reported while the push was under way would count again under the next session."""
+    log, kept = [], []
+
+    def push_under_way(peer):
+        hanging_up(log, registered(), parameters(), unanswered=1)(peer)
+        kept.append(peer.dup())
+
+    def report_then_push(peer):
+        hanging_up(log, answer())(peer)
+        with kept[0] as pushing:
+            pushing.sendall(applied(1))
+            recording(log, GONE, registered("s-2"), answer())(pushing)
+
+    with scripted_server(tmp_path, push_under_way, report_then_push) as address:
+        client = client_of(address)
+        client.register()
+        client.begin_push(VECTOR, Version(1, 0), 8, 100)
+        client.progress(150)
+        assert client.finish_push().outcome == "applied"
+        client.progress(200)
+        client.close()
+    assert reports(log) == [("s-1", 150), ("s-1", 200), ("s-2", 50)]
 
 
 def test_pull_names_the_known_version_and_status(tmp_path):

@@ -78,6 +78,7 @@ class ParameterClient:
         self._updates = routes.UPDATES + ("?durable=true" if durable else "")
         self._delivery = Delivery(self._exchange, self._ask_sequences, window_bytes)
         self._pending: HeldUpdate | None = None
+        self._answer: Answer | None = None
         self._begun = False
         self._state: RunState | None = None
         self._clock, self._on_retry, self._on_success, self._on_answer = clock, on_retry, on_success, on_answer
@@ -129,13 +130,9 @@ class ParameterClient:
         return self._pull_now()
 
     def progress(self, environment_steps: int) -> None:
-        """Reports the session's environment steps and renews its lease."""
-        body = msgspec.json.encode({"environment_steps": environment_steps - self._steps_before})
-        try:
-            self._ask("POST", routes.progress(self.session), _JSON, [body])
-            self._steps_told = environment_steps
-        except UnknownSessionError:
-            self._lease_again()
+        """Reports the environment steps so far and renews the session's lease."""
+        if not self._reported(environment_steps):
+            self._reported(environment_steps)  # under the new session
         self._look_after_held()
 
     def close(self) -> None:
@@ -159,8 +156,21 @@ class ParameterClient:
         self.session, self.slot = registered.session, registered.slot
         self._delivery.start_session()
 
+    def _reported(self, environment_steps: int) -> bool:
+        body = msgspec.json.encode({"environment_steps": environment_steps - self._steps_before})
+        try:
+            self._ask("POST", routes.progress(self.session), _JSON, [body])
+        except UnknownSessionError:
+            self._lease_again()
+            return False
+        self._steps_told = max(self._steps_told, environment_steps)
+        return True
+
     def _lease_again(self) -> None:
+        """Nothing that the ended session held or had under way is ever sent under the new one."""
         before = self.state.run_id
+        if self._pending is not None:
+            self._conclude(self._pending)
         # The ended session's steps stay in the run's clock: the new one counts on from there.
         self._steps_before = self._steps_told
         self._lease()
@@ -204,7 +214,7 @@ class ParameterClient:
         Raises:
             InvalidUpdateError: a number does not fit the encoding; nothing was sent.
         """
-        if self._pending is not None:
+        if self._pending is not None or self._answer is not None:
             raise RuntimeError("a push is under way; finish_push() first")
         encoded = _owned(to_wire(vector, self.encoding), vector)
         sequence = self._delivery.next_sequence
@@ -219,21 +229,28 @@ class ParameterClient:
         return from_wire(encoded)
 
     def finish_push(self) -> PushAnswer:
-        """Waits for the answer to the update under way, across restarts of the server."""
-        if self._pending is None:
-            raise RuntimeError("no push is under way; begin_push() first")
-        update, self._pending = self._pending, None
-        try:
-            answer = self._delivery.deliver(update)
-            self._steps_told = self._steps_before + update.environment_steps
-        except UnknownSessionError:
-            self._delivery.give_up()
+        """Waits for the answer to the update under way, across restarts of the server; stale if its session is gone."""
+        if self._pending is not None and not self._conclude(self._pending):
             self._lease_again()
-            answer = Answer("stale")
+        if self._answer is None:
+            raise RuntimeError("no push is under way; begin_push() first")
+        answer, self._answer = self._answer, None
         self._on_answer("push", self._clock() - self._begun_at)
         self._look_after_held()
         parameters = answer.parameters or self._pull_now()
         return PushAnswer(answer.outcome, parameters, answer.staleness)
+
+    def _conclude(self, update: HeldUpdate) -> bool:
+        """Takes the answer to the update under way; False when its session is gone, and the update with it."""
+        self._pending = None
+        try:
+            self._answer = self._delivery.deliver(update)
+        except UnknownSessionError:
+            self._delivery.give_up()
+            self._answer = Answer("stale")
+            return False
+        self._steps_told = max(self._steps_told, self._steps_before + update.environment_steps)
+        return True
 
     def _exchange(self, update: HeldUpdate) -> Answer:
         return self._retried(lambda: self._attempt(update))
