@@ -7,6 +7,8 @@ import pytest
 from tests.planting import Bug, copied, plant, run_tests
 
 AGENT = "libs/adql/agent"
+CONFORMANCE = "tests/learning/test_conformance.py::test_every_loss_of_a_whole_run_is_that_of_plain_dqn"
+PERIOD = "target.period_learner_steps"
 BUGS = {
     "terminated and truncated swapped": (
         Bug(f"{AGENT}/accumulator.py", "(held, closed, terminated, next_obs", "(held, closed, truncated, next_obs"),
@@ -22,7 +24,19 @@ BUGS = {
     ),
     "target network skipped": (
         Bug(f"{AGENT}/learner.py", "q_values(self.target_vector, batch", "q_values(self.vector, batch"),
-        "tests/learning/test_conformance.py::test_600_losses_agree_with_a_plain_single_process_loop[plain-periodic]",
+        f"{CONFORMANCE}[plain-periodic-11]",
+    ),
+    "target copied one step late": (
+        Bug(f"{AGENT}/learner.py", f"after // {PERIOD} > clock_before // {PERIOD}", f"before % {PERIOD} == 0"),
+        f"{CONFORMANCE}[plain-periodic-11]",
+    ),
+    "ε of the step before": (
+        Bug(f"{AGENT}/experience.py", "self.environment_steps - start)", "self.environment_steps - start - 1)"),
+        f"{CONFORMANCE}[plain-periodic-11]",
+    ),
+    "Adam without bias correction": (
+        Bug("libs/adql/parameters/optimizers.py", "1.0 - s.beta1**now.number, (", "1.0, ("),
+        f"{CONFORMANCE}[plain-periodic-11]",
     ),
     "reset row inserted": (
         Bug(f"{AGENT}/accumulator.py", "= observation, action, 0.0, valid", "= observation, action, 0.0, True"),
