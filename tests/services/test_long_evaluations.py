@@ -29,7 +29,7 @@ def test_report_of_the_most_episodes_with_the_longest_numbers_is_taken(tmp_path)
         task = evaluator.next(wait_seconds=10)
         count = task.episodes
         returns, lengths, successes = [LONGEST_RETURN] * count, [LONGEST_LENGTH] * count, [False] * count
-        evaluator.report(EvaluationResult(task.id, returns, lengths, successes, 1e-300))
+        evaluator.report(EvaluationResult(task.id, task.parameters.version, returns, lengths, successes, 1e-300))
         assert [result["task"]["episodes"] for result in server.get(routes.EVALUATIONS)] == [MAX_EPISODES]
         client.close(), evaluator.close()
 

@@ -10,7 +10,6 @@ import pytest
 from adql.errors import (
     BodyTooLargeError,
     MalformedBodyError,
-    NotFoundError,
     SequenceGapError,
     SupersededSequenceError,
     UnknownSessionError,
@@ -317,11 +316,18 @@ def test_run_tells_updates_by_slot_staleness_and_evaluations(server, client):
     assert {"waiting", "reported", "best"} <= set(run["evaluations"])
 
 
-def test_unknown_evaluation_is_refused(server):
-    evaluator = server.evaluator()
-    with pytest.raises(NotFoundError):
-        evaluator.report(EvaluationResult(10**6, [1.0], [1], None, 0.1))
-    evaluator.close()
+def test_report_of_an_unknown_evaluation_or_of_another_version_changes_nothing_and_is_answered(redis_url, tmp_path):
+    with ServerProcess(tmp_path, tiny_specification(run={"name": "late"}), redis_url) as server:
+        client, evaluator = server.client(), server.evaluator()
+        client.register()
+        for _ in range(5):
+            push(client)
+        task = evaluator.next(wait_seconds=10)
+        played, earlier = task.parameters.version, Version(0, task.parameters.version.number)
+        assert not evaluator.report(EvaluationResult(10**6, played, [1.0], [1], None, 0.1))
+        assert not evaluator.report(EvaluationResult(task.id, earlier, [1.0], [1], None, 0.1))
+        assert evaluator.next(wait_seconds=1).id == task.id and server.get(routes.EVALUATIONS) == []
+        client.close(), evaluator.close()
 
 
 def test_422_report_of_an_evaluation_with_other_episodes_leaves_it_waiting(redis_url, tmp_path):
@@ -332,7 +338,7 @@ def test_422_report_of_an_evaluation_with_other_episodes_leaves_it_waiting(redis
             push(client)
         task = evaluator.next(wait_seconds=10)
         with pytest.raises(MalformedBodyError, match="asked for were 2 episodes"):
-            evaluator.report(EvaluationResult(task.id, [1.0], [1], None, 0.1))
+            evaluator.report(EvaluationResult(task.id, task.parameters.version, [1.0], [1], None, 0.1))
         assert evaluator.next(wait_seconds=1).id == task.id
         client.close(), evaluator.close()
 
@@ -363,7 +369,8 @@ def evaluate_next(client, evaluator, mean):
         push(client)
     task = evaluator.next(wait_seconds=10)
     assert task.parameters.version <= client.state.version
-    evaluator.report(EvaluationResult(task.id, [mean] * task.episodes, [1] * task.episodes, None, 0.1))
+    version, returns, lengths = task.parameters.version, [mean] * task.episodes, [1] * task.episodes
+    assert evaluator.report(EvaluationResult(task.id, version, returns, lengths, None, 0.1))
 
 
 def test_idle_learner_is_woken_by_a_new_status(redis_url, tmp_path):

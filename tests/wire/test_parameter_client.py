@@ -404,12 +404,14 @@ def evaluation_client(address, **settings):
 def test_evaluator_gets_tasks_and_reports_episodes(tmp_path):
     log = []
     nothing = answer(status="204 No Content").replace(b"content-length: 0\r\n", b"")
-    with scripted_server(tmp_path, recording(log, AWAY, task(), answer(), nothing)) as address:
+    damaged, taken = answer(b'{"tak'), answer(b'{"taken":true}')
+    with scripted_server(tmp_path, recording(log, AWAY, task(), damaged, taken, nothing)) as address:
         client = evaluation_client(address)
         found = client.next(wait_seconds=2)
-        client.report(EvaluationResult(5, [1.0, 2.0, 3.0], [4, 5, 6], [True, False, True], 0.5))
+        assert client.report(EvaluationResult(5, Version(1, 9), [1.0, 2.0, 3.0], [4, 5, 6], [True, False, True], 0.5))
         assert client.next() is None
         client.close()
     assert (found.id, found.purpose, found.episodes, found.seed) == (5, "confirm", 3, 2**30)
     assert (found.parameters.version, found.learner_steps) == (Version(1, 9), 80)
-    assert msgspec.json.decode(log[2].partition(b"\r\n\r\n")[2])["successes"] == [True, False, True]
+    report = msgspec.json.decode(log[2].partition(b"\r\n\r\n")[2])
+    assert (report["epoch"], report["version"], report["successes"]) == (1, 9, [True, False, True])

@@ -158,6 +158,16 @@ def find_task(record: RunRecord, identifier: int) -> Task | None:
     return next((task for task in record.waiting if task.identifier == identifier), None)
 
 
+def task_of_report(record: RunRecord, identifier: int, version: Version) -> Task | None:
+    """Returns the waiting task that a report of ``version`` is for, or None.
+
+    The number alone does not say: one that was given out before its commit is given again after a crash, for another
+    version. Versions are never made twice.
+    """
+    task = find_task(record, identifier)
+    return task if task is not None and task.version == version else None
+
+
 def next_task(record: RunRecord) -> Task | None:
     """Returns what an evaluator should do now: a confirmation first, else the oldest."""
     return min(record.waiting, key=lambda task: (task.purpose != "confirm", task.identifier), default=None)
@@ -210,8 +220,8 @@ def _summary(task: Task, episodes: Episodes) -> Result:
 
 
 def reported(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:
-    """Returns the record after ``result``; a second report of the same task changes nothing."""
-    if find_task(record, result.task.identifier) is None:
+    """Returns the record after ``result``; a result of a task that does not wait, or no longer, changes nothing."""
+    if result.task not in record.waiting:
         return record
     waiting = tuple(task for task in record.waiting if task.identifier != result.task.identifier)
     record = msgspec.structs.replace(record, waiting=waiting, reported=record.reported + 1)

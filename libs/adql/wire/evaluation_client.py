@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from adql.errors import AdqlError
+from adql.errors import AdqlError, TransportError
 from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import Connection, Response
@@ -38,6 +38,8 @@ class EvaluationResult:
     """What came of a task: one entry an episode in each sequence."""
 
     id: int
+    version: Version
+    """That was played; the server takes no result for another one."""
     returns: Sequence[float]
     lengths: Sequence[int]
     successes: Sequence[bool] | None
@@ -81,25 +83,27 @@ class EvaluationClient:
         """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
         wait = min(wait_seconds, routes.MAX_WAIT_SECONDS)
         path = f"{routes.NEXT_EVALUATION}?wait={wait:g}"
-        return self._retried(lambda: self._taken(self._requested("GET", path, wait_seconds=wait)))
+        return self._retried(lambda: self._given(self._requested("GET", path, wait_seconds=wait)))
 
-    def report(self, result: EvaluationResult) -> None:
-        """Reports a result; a second report of the same task changes nothing."""
+    def report(self, result: EvaluationResult) -> bool:
+        """Reports a result; returns False if the run does not wait for it, or no longer."""
         body = {
             "id": result.id,
+            "epoch": result.version.epoch,
+            "version": result.version.number,
             "returns": list(result.returns),
             "lengths": list(result.lengths),
             "successes": None if result.successes is None else list(result.successes),
             "seconds": result.seconds,
         }
         encoded = msgspec.json.encode(body)
-        self._retried(lambda: self._requested("POST", routes.EVALUATIONS, headers=_JSON, body=[encoded]))
+        return self._retried(lambda: _taken(self._requested("POST", routes.EVALUATIONS, headers=_JSON, body=[encoded])))
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
-    def _taken(self, response: Response) -> EvaluationTask | None:
+    def _given(self, response: Response) -> EvaluationTask | None:
         return None if response.status == 204 else _task(response.message(self._arrays))
 
     def _retried(self, operation: Callable[[], T]) -> T:
@@ -119,6 +123,19 @@ class EvaluationClient:
         response = self._connection.request(method, path, headers=headers, body=body, wait_seconds=wait_seconds)
         self._state = from_headers(response.headers)
         return response
+
+
+class _Receipt(msgspec.Struct):
+    """The answer to a report."""
+
+    taken: bool
+
+
+def _taken(response: Response) -> bool:
+    try:
+        return msgspec.json.decode(response.body, type=_Receipt).taken
+    except msgspec.MsgspecError as error:
+        raise TransportError(f"the answer was damaged: {error}") from None
 
 
 def _task(message: codec.Message) -> EvaluationTask:

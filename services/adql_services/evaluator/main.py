@@ -59,8 +59,11 @@ def _evaluate(
     )
     seconds = time.monotonic() - start
     successes = successes_by_goal(results, specification.goal)
-    client.report(EvaluationResult(task.id, results.returns, results.lengths, successes, seconds))
-    _publish(task, results, successes)
+    version = task.parameters.version
+    if client.report(EvaluationResult(task.id, version, results.returns, results.lengths, successes, seconds)):
+        _publish(task, results, successes)
+    else:
+        get_logger().info("the run no longer waits for this evaluation", version=str(version), purpose=task.purpose)
 
 
 def _publish(task: EvaluationTask, results: EpisodeResults, successes: tuple[bool, ...] | None) -> None:

@@ -45,9 +45,11 @@ class Progress(StrictModel):
 
 
 class Report(StrictModel):
-    """The episodes of one evaluation."""
+    """The episodes of one evaluation, and of which version they were."""
 
     id: Annotated[int, Field(ge=1, lt=2**53)]
+    epoch: Annotated[int, Field(ge=0, lt=2**53)]
+    version: Annotated[int, Field(ge=0, lt=2**53)]
     returns: Annotated[list[float], Field(min_length=1, max_length=MAX_EPISODES)]
     lengths: Annotated[list[Steps], Field(min_length=1, max_length=MAX_EPISODES)]
     successes: Annotated[list[bool], Field(min_length=1, max_length=MAX_EPISODES)] | None = None
@@ -189,10 +191,12 @@ def _add_evaluations(app: FastAPI) -> None:
 
     @app.post(routes.EVALUATIONS)
     async def report(request: Request, body: Report) -> Response:
+        """Answers whether it was taken: not if the run does not wait for this evaluation of this version."""
         service = _service(request)
         successes = None if body.successes is None else tuple(body.successes)
-        await service.report(body.id, Episodes(tuple(body.returns), tuple(body.lengths), successes, body.seconds))
-        return _json(service, {})
+        episodes = Episodes(tuple(body.returns), tuple(body.lengths), successes, body.seconds)
+        taken = await service.report(body.id, Version(body.epoch, body.version), episodes)
+        return _json(service, {"taken": taken})
 
     @app.get(routes.EVALUATIONS)
     async def evaluations(request: Request) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from adql.config import RunSpecification
 from adql.encodings import to_wire
-from adql.errors import AdqlError, CheckpointError, NotFoundError, StoreUnavailableError, UnavailableError
+from adql.errors import AdqlError, CheckpointError, StoreUnavailableError, UnavailableError
 from adql.parameters import run_record
 from adql.parameters.server import PushResult
 from adql.parameters.sessions import Role, Session
@@ -227,21 +227,19 @@ class ParameterService:
             self._machine.give_up(task)
             return None
 
-    async def report(self, identifier: int, episodes: run_record.Episodes) -> None:
-        """Takes the episodes of one evaluation; a second report of it changes nothing.
+    async def report(self, identifier: int, version: Version, episodes: run_record.Episodes) -> bool:
+        """Takes the episodes of one evaluation; returns False, and changes nothing, if the run does not wait for them.
 
         Raises:
-            NotFoundError: this evaluation never was.
             MalformedBodyError: its episodes are not those that were asked for; it goes on waiting.
         """
         async with self._reporting:
-            task = run_record.find_task(self._machine.evaluations, identifier)
+            task = run_record.task_of_report(self._machine.evaluations, identifier, version)
             if task is None:
-                if identifier >= self._machine.evaluations.next_identifier:
-                    raise NotFoundError(f"evaluation {identifier} was never given out")
-                return
+                return False
             await self._take(run_record.result_of(task, episodes))
         self._changed()
+        return True
 
     async def _take(self, result: run_record.Result) -> None:
         after = run_record.reported(self._machine.evaluations, result, self._specification)
