@@ -259,7 +259,7 @@ def _experience(run: Run, source: LocalParameters, replay: LocalReplay, network:
 def _study(run: Run, source: LocalParameters, replay: LocalReplay, network: Network) -> Study:
     spec, stopwatch, start = run.specification, Stopwatch(lambda: 0.0), source.pull(None)
     learner = DqnLearner(network, spec.algorithm, start.vector)
-    synchroniser = Synchroniser(learner, source, spec.update, start, stopwatch)
+    synchroniser = Synchroniser(learner, source, spec, start, stopwatch)
     study = Study(spec, learner, synchroniser, replay, stopwatch)
     run.studies.append(study)
     return study

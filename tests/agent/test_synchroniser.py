@@ -53,7 +53,7 @@ def learner_under(spec: RunSpecification) -> tuple[DqnLearner, ScriptedServer, S
     network = make_network(NetworkSettings(kind="tabular"), SIGNATURE)
     start = parameters(0, 1.0)
     learner, server = DqnLearner(network, spec.algorithm, start.vector), ScriptedServer()
-    return learner, server, Synchroniser(learner, server, spec.update, start, Stopwatch(lambda: 0.0))
+    return learner, server, Synchroniser(learner, server, spec, start, Stopwatch(lambda: 0.0))
 
 
 def steps(learner: DqnLearner, synchroniser: Synchroniser, count: int, change: float = 1.0) -> None:

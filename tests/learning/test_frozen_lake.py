@@ -1,8 +1,8 @@
 """A table learned by two learners through the real table, server and update rule, against the exact Q* of FrozenLake.
 
 The behaviour explores half of the time to the end, so that every pair goes on being met; α halves every 1,000 learner
-steps. Without overlap: a table's steps at α = ½ go all the way to their targets, and steps that are laid on top of an
-answer that has gone there already overshoot (docs/RESULTS.md, "Update rules").
+steps. A table is learned without overlap unless that is set: its steps at α = ½ go all the way to their targets, and
+laid on top of an answer that has gone there already they overshoot (docs/RESULTS.md, "Update rules").
 """
 
 import gymnasium
@@ -22,7 +22,6 @@ SETTINGS = (
     "algorithm.learning_rate={kind: exponential, initial: 0.5, final: 0.01, steps: 1000}",
     "exploration.epsilon={kind: linear, initial: 1.0, final: 0.5, steps: 50000}",
     "replay={capacity: 400000, samples_per_insert: 8}",
-    "update.overlap=false",
 )
 RULES = ["average", *(pytest.param(rule, marks=pytest.mark.all_seeds) for rule in ("elastic", "delta", "gradient"))]
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.all_seeds) for seed in (1, 2))]

@@ -59,13 +59,13 @@ def test_poisoned_pushes_are_422_and_used_up_and_the_others_go_on(redis_url, tmp
 
 
 def test_learner_whose_parameters_burst_takes_the_servers_and_goes_on(redis_url, tmp_path):
-    run = tiny_specification(run={"name": "burst"}, update={"rule": "average", "overlap": False, "sync_every": 2})
+    run = tiny_specification(run={"name": "burst"}, update={"rule": "average", "sync_every": 2})
     with ServerProcess(tmp_path, run, redis_url) as server:
         client = server.client()
         start = client.register()
         network = make_network(NetworkSettings(kind="tabular"), run.environment.signature)
         learner = DqnLearner(network, run.algorithm, start.vector)
-        synchroniser = Synchroniser(learner, client, run.update, start, Stopwatch(lambda: 0.0))
+        synchroniser = Synchroniser(learner, client, run, start, Stopwatch(lambda: 0.0))
         steps(learner, synchroniser, 2)
         good = learner.vector.copy()
         for value in (np.nan, np.inf, 1e17, 1e30):

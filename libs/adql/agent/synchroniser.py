@@ -8,7 +8,8 @@ from adql.agent import merging
 from adql.agent.activity import Stopwatch
 from adql.agent.learner import DqnLearner
 from adql.agent.sources import ParameterSource
-from adql.config import UpdateSettings
+from adql.config import RunSpecification
+from adql.config.effective import overlaps
 from adql.types import Array, Float32Array, Parameters, PushAnswer, Version
 
 
@@ -29,12 +30,13 @@ class Synchroniser:
         self,
         learner: DqnLearner,
         source: ParameterSource,
-        update: UpdateSettings,
+        specification: RunSpecification,
         start: Parameters,
         stopwatch: Stopwatch,
     ) -> None:
-        self._learner, self._source, self._update, self._stopwatch = learner, source, update, stopwatch
-        self._rule = merging.make_merge(update)
+        self._learner, self._source, self._stopwatch = learner, source, stopwatch
+        self._update, self._overlaps = specification.update, overlaps(specification)
+        self._rule = merging.make_merge(self._update)
         self._base = start
         self._under_way: _Push | None = None
         self._target_epoch, self._target_clock = start.version.epoch, source.state.clocks.learner_steps
@@ -71,7 +73,7 @@ class Synchroniser:
             steps, self._local_steps = max(1, self._local_steps), 0
             sent = self._source.begin_push(outgoing, self._base.version, steps, environment_steps)
             self._under_way = _Push(sent, self._distance_to_base(), steps)
-        if self._update.rule == "gradient" or not self._update.overlap:
+        if not self._overlaps:
             self.settle()
 
     def settle(self) -> None:

@@ -225,8 +225,8 @@ class UpdateSettings(Section):
     Part of what defines a run: it rounds what is learned, and both sides must agree on it. ``bfloat16`` keeps the range
     of float32; ``float16`` is finer and ends at 65,504.
     """
-    overlap: bool = True
-    """Goes on learning while a push is under way; never under ``gradient``."""
+    overlap: bool | None = None
+    """Goes on learning while a push is under way, never under ``gradient``; null: unless the network is a table."""
     outlier_deviations: PositiveFloat | None = None
     """A learner drops an update whose loss is this many deviations above its running mean (Gorila); null: none.
 

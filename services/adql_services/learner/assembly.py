@@ -75,7 +75,7 @@ def _actor(parts: Parts) -> Assembly:
 def _study(parts: Parts) -> Study:
     specification = parts.specification
     learner = DqnLearner(parts.network, specification.algorithm, parts.start.vector)
-    synchroniser = Synchroniser(learner, parts.parameters, specification.update, parts.start, parts.stopwatch)
+    synchroniser = Synchroniser(learner, parts.parameters, specification, parts.start, parts.stopwatch)
     return Study(specification, learner, synchroniser, parts.replay, parts.stopwatch)
 
 
