@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from adql.errors import StoreRefusedError, StoreUnavailableError
+from adql.errors import RunFailedError, StoreRefusedError, StoreUnavailableError
 from adql.parameters import run_record
 from adql.parameters.run_record import Episodes
 from adql.parameters.state import Mark
@@ -149,6 +149,19 @@ def test_the_last_commit_has_everything_even_when_an_earlier_one_turns_out_to_ho
 
     asyncio.run(scenario())
     assert store.held.number == machine.version.number == 2
+
+
+def test_an_end_that_cannot_save_everything_says_so_after_a_few_commits(machine, store, volume):
+    async def scenario():
+        committing = committer_of(machine, store, volume)
+        machine.register("both")
+        async with asyncio.timeout(10):
+            with pytest.raises(RunFailedError, match=r"ended without a last commit, .*5 commits left changes unsaved"):
+                await committing.finish()
+
+    store.before = lambda state: machine.register("both")
+    asyncio.run(scenario())
+    assert store.tries == committer.MAX_LAST_COMMITS
 
 
 def lose_the_answer(store, state):

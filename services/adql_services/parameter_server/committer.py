@@ -20,6 +20,8 @@ TICK_SECONDS = 1.0
 RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 2.0
 """Every failed try doubles the time to the next one, up to this."""
+MAX_LAST_COMMITS = 5
+"""Two are enough, whatever happened before; a bound, so that a process that is to end does."""
 CHECKPOINT_SECONDS = 60.0
 
 
@@ -95,8 +97,7 @@ class Committer:
             FencedError: another server owns the run.
         """
         try:
-            while self._machine.changes != self._saved_changes:  # once more after an earlier commit turned out to hold
-                await self._commit()
+            await self._commit_the_rest()
         except StoreUnavailableError as error:
             raise RunFailedError(
                 f"ended without a last commit, version {self._machine.durable} is the newest in the store: {error}; "
@@ -105,6 +106,15 @@ class Committer:
         finally:
             await self._checkpoint()
             self._store.close()
+
+    async def _commit_the_rest(self) -> None:
+        """Once more where an earlier commit of unknown outcome turned out to hold, which the last one then finds."""
+        for _ in range(MAX_LAST_COMMITS):
+            if self._machine.changes == self._saved_changes:
+                return
+            await self._commit()
+        if self._machine.changes != self._saved_changes:
+            raise StoreUnavailableError(f"{MAX_LAST_COMMITS} commits left changes unsaved")
 
     # Waiting
 
