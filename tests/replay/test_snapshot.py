@@ -149,10 +149,10 @@ def test_a_disk_that_is_full_at_any_write_leaves_the_old_snapshot_and_no_litter(
 def test_what_a_killed_writer_left_is_neither_read_nor_in_the_way(tmp_path):
     table, snapshots = filled(), Snapshots(tmp_path, "run")
     snapshots.write(table, table.state())
-    (tmp_path / "partial").write_bytes(segments.MAGIC + b"half a segm")
+    (tmp_path / f"{1:020d}.snapshot.partial").write_bytes(segments.MAGIC + b"half a segm")
     assert len(restored(tmp_path)) == 32
     snapshots.write(table, table.state())
-    assert not (tmp_path / "partial").exists()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{number:020d}.snapshot" for number in (0, 1)]
 
 
 def test_two_snapshots_are_kept(tmp_path):

@@ -121,6 +121,37 @@ def test_the_last_snapshot_waits_for_one_that_is_under_way(tmp_path):
     assert (writing, most) == (0, 1)
 
 
+def test_a_snapshot_after_a_cancelled_one_waits_for_its_thread_and_both_are_whole(tmp_path):
+    """The thread of a request that was cancelled still writes."""
+    opened, started, go_on = [], threading.Event(), threading.Event()
+
+    def held_up(path):
+        opened.append(path.name)
+        started.set()
+        assert go_on.wait(10)
+        return path.open("wb")
+
+    async def scenario():
+        service = ReplayService(make_table(), Snapshots(tmp_path, "run", open_file=held_up), "hash")
+        await service.insert("a", 0, transitions(0, 1), None, 0.0)
+        cancelled = asyncio.create_task(service.snapshot())
+        assert await asyncio.to_thread(started.wait, 10)
+        cancelled.cancel()
+        following = asyncio.create_task(service.snapshot())
+        await asyncio.wait({following}, timeout=0.1)  # as long as another writer would need to begin
+        assert len(opened) == 1
+        go_on.set()
+        await following
+
+    asyncio.run(scenario())
+    assert opened == [f"{number:020d}.snapshot.partial" for number in (0, 1)]
+    for number in (1, 0):
+        table, snapshots = make_table(incarnation=2), Snapshots(tmp_path, "run")
+        assert (snapshots.restore(table), len(table)) == ([], 1)
+        snapshots.files()[0].unlink()
+        assert len(snapshots.files()) == number
+
+
 def test_a_client_of_another_configuration_is_refused(tmp_path):
     with pytest.raises(WrongRunError, match="configuration other, this table keeps transitions of hash"):
         service_of(tmp_path).check_configuration("other")

@@ -67,8 +67,8 @@ def corrupt(path: Path, reason: str) -> CheckpointError:
 
 
 def write_durably(path: Path, write: Callable[[BinaryIO], object], open_file: Opener) -> None:
-    """Lets ``path`` appear whole or not at all, whenever the machine stops."""
-    partial = path.with_name("partial")
+    """Lets ``path`` appear whole or not at all, whenever the machine stops; not for one path in two threads at once."""
+    partial = path.with_name(f"{path.name}.partial")
     try:
         with open_file(partial) as file:
             write(file)

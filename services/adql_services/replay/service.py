@@ -1,13 +1,22 @@
 """The table as a service: its verbs with waiting, its metrics and its snapshots, all in one event loop."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from adql.errors import RateLimitedError, UnavailableError, WrongRunError
-from adql.replay import InsertResult, PriorityResult, ReplayTable, SampledBatches, Snapshots, TableStatistics
+from adql.replay import (
+    InsertResult,
+    PriorityResult,
+    ReplayTable,
+    SampledBatches,
+    Snapshots,
+    TableState,
+    TableStatistics,
+)
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import Array
@@ -26,7 +35,7 @@ class ReplayService:
     def __init__(self, table: ReplayTable, snapshots: Snapshots, config_hash: str) -> None:
         self._table, self._snapshots, self._config_hash = table, snapshots, config_hash
         self._changed = asyncio.Condition()
-        self._snapshot_under_way = asyncio.Lock()
+        self._snapshot_under_way, self._writing = asyncio.Lock(), threading.Lock()
 
     def check_configuration(self, config_hash: str) -> None:
         """Refuses a client of another configuration.
@@ -96,13 +105,18 @@ class ReplayService:
         async with self._snapshot_under_way:
             start = time.monotonic()
             try:
-                written = await asyncio.to_thread(self._snapshots.write, self._table, self._table.state())
+                written = await asyncio.to_thread(self._write, self._table.state())
             except OSError as error:
                 metrics.REPLAY_SNAPSHOT_FAILURES.labels("write").inc()
                 get_logger().error("snapshot failed", error=str(error))
                 raise UnavailableError(f"no snapshot: {error.strerror}; make room on the volume") from error
             metrics.REPLAY_SNAPSHOT_SECONDS.set(time.monotonic() - start)
             return written
+
+    def _write(self, state: TableState) -> int:
+        """Waits for a thread whose caller was cancelled: it goes on writing and cannot be called back."""
+        with self._writing:
+            return self._snapshots.write(self._table, state)
 
     async def snapshot_regularly(self, seconds: float) -> None:
         """Writes a snapshot every ``seconds`` for ever; a failed one is tried again the next time."""
