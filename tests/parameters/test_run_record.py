@@ -121,6 +121,15 @@ def test_best_is_the_periodic_result_with_the_highest_mean():
     assert (record.best.task.number, record.best.mean, record.last.mean) == (2, 8, 5)
 
 
+def test_confirmed_version_is_the_best_even_if_others_had_a_higher_mean_over_fewer_episodes():
+    record = RunRecord()
+    for number, mean in enumerate([12, 11], start=1):
+        record = evaluated(committed(record, number, 10 * number), mean)
+    assert (record.best.task.number, evaluated(record, 9).best) == (1, record.best)
+    record = evaluated(record, 10)
+    assert (record.best, record.best.task.number, record.best.task.episodes) == (record.reached, 2, 5)
+
+
 def test_second_report_of_a_task_changes_nothing():
     record = committed(RunRecord(), 1, 10)
     result = run_record.result_of(run_record.next_task(record), episodes(3))

@@ -17,6 +17,7 @@ from adql.errors import (
     WireVersionError,
     WrongRunError,
 )
+from adql.parameters.files import read_tensors
 from adql.types import ArraySpec, Version
 from adql.wire import codec, routes
 from adql.wire.connection import Connection
@@ -348,7 +349,7 @@ def test_run_ends_when_the_goal_is_confirmed(redis_url, tmp_path):
     with ServerProcess(tmp_path, specification, redis_url) as server:
         client, evaluator = server.client(), server.evaluator()
         client.register()
-        for mean in (10.0, 11.0):
+        for mean in (12.0, 11.0):
             evaluate_next(client, evaluator, mean)
         wait_until(lambda: client.progress(0) or client.state.status == "confirming")
         evaluate_next(client, evaluator, 10.0)
@@ -356,11 +357,13 @@ def test_run_ends_when_the_goal_is_confirmed(redis_url, tmp_path):
         assert (client.state.status, client.state.is_over) == ("reached", True)
         results = server.get(routes.EVALUATIONS)
         assert [result["task"]["purpose"] for result in results] == ["periodic", "periodic", "confirm"]
-        assert server.get(routes.RUN)["evaluations"]["best"]["mean"] == 11.0
+        run = server.get(routes.RUN)["evaluations"]
+        assert run["best"] == run["reached"] and run["best"]["mean"] == 10.0
         client.close(), evaluator.close()
         assert server.terminate() == 0
     files = {path.name for path in (tmp_path / "volume").iterdir()}
     assert {"policy-best.safetensors", "policy-last.safetensors", "evaluations.csv", "watermark"} <= files
+    assert read_tensors(tmp_path / "volume" / "policy-best.safetensors")[1]["version"] == "1.10"
 
 
 def evaluate_next(client, evaluator, mean):

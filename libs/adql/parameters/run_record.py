@@ -89,7 +89,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     last: Result | None = None
     """The newest periodic result."""
     best: Result | None = None
-    """The periodic result with the highest mean."""
+    """The confirmation that reached the goal; before it the first periodic result with the highest mean."""
     reached: Result | None = None
     """The confirmation that ended the run; it goes on if the goal is raised above it."""
     plateau: Plateau = Plateau()
@@ -227,7 +227,7 @@ def reported(record: RunRecord, result: Result, specification: RunSpecification)
     record = msgspec.structs.replace(record, waiting=waiting, reported=record.reported + 1)
     if result.task.purpose == "confirm":
         over = _over(result, specification)
-        return msgspec.structs.replace(record, reached=result, waiting=()) if over else record
+        return msgspec.structs.replace(record, reached=result, best=result, waiting=()) if over else record
     best = result if record.best is None or result.mean > record.best.mean else record.best
     confirmable = _over(record.last, specification) and _over(result, specification)
     plateau = record.plateau.after(result.interquartile_mean, specification.training.plateau_evaluations)
