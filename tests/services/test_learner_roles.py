@@ -1,29 +1,19 @@
 """`adql learner` in its roles apart: real processes, beside a real parameter server and a real replay service."""
 
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
-from adql.config import LearnerSettings, RunSpecification, child_environment, config_hash, specification_from, to_yaml
-from adql.errors import AdqlError
+from adql.config import RunSpecification, config_hash, specification_from
 from adql.types import TransitionBatch
-from adql.wire import routes
-from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
+from tests.services.learner_process import Process, Services, running
 from tests.services.metrics_page import scrape
-from tests.services.parameter_process import ServerProcess
-from tests.services.replay_process import RunningReplay, running_replay
 from tests.store_process import running_store
 from tests.waiting import wait_until
 
@@ -50,92 +40,10 @@ CARTPOLE = specification("CartPole-v1")
 SHORT = specification("CartPole-v1", environment_steps=1_000)
 
 
-@dataclass
-class Services:
-    """What a learner talks to."""
-
-    server: ServerProcess
-    replay: RunningReplay
-    directory: Path
-
-    @property
-    def sessions(self) -> list[dict[str, Any]]:
-        return self.server.get(routes.RUN)["sessions"]
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return self.server.get(routes.RUN)["state"]
-
-    def start(self, role: str) -> "Process":
-        """Starts `adql learner` in ``role``."""
-        return Process(self, role)
-
-
-class Process:
-    """One `adql learner` of a role."""
-
-    def __init__(self, services: Services, role: str) -> None:
-        self.side, self._log = f"unix:{services.directory}/learner.sock", services.directory / "learner.log"
-        settings = LearnerSettings(
-            role=role,
-            side=self.side,
-            parameter_server_url=services.server.listen,
-            replay_url=services.replay.address,
-            auth=False,
-        )
-        file = services.directory / "run.yaml"
-        file.write_text(to_yaml(services.server.specification))
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "adql_services.cli", "learner", str(file)],
-                env=child_environment(settings),
-                stderr=log,
-            )
-
-    def until_ready(self) -> "Process":
-        wait_until(self._is_ready, what=self._log.read_text)
-        return self
-
-    def _is_ready(self) -> bool:
-        with Connection(self.side, token=lambda: None, timeout_seconds=5) as connection:
-            try:
-                return connection.request("GET", routes.READYZ).status == 200
-            except AdqlError:
-                assert self.process.poll() is None, self._log.read_text()
-                return False
-
-    def cpu_seconds(self) -> float:
-        times = psutil.Process(self.process.pid).cpu_times()
-        return times.user + times.system
-
-    def end(self) -> int:
-        """Asks it to end; returns the exit code that it has within 10 seconds."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
-
-    def outcome(self) -> tuple[int, str]:
-        """Returns the exit code of a process that ends by itself, and its last line."""
-        return self.process.wait(30), self._log.read_text().splitlines()[-1]
-
-    def __enter__(self) -> "Process":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory) -> Iterator[str]:
     with running_store(tmp_path_factory.mktemp("store")) as store:
         yield store.url
-
-
-@contextmanager
-def running(directory: Path, redis_url: str, spec: RunSpecification, name: str) -> Iterator[Services]:
-    spec = spec.model_copy(update={"run": spec.run.model_copy(update={"name": name})})
-    with ServerProcess(directory / "server", spec, redis_url) as server, running_replay(directory, spec) as replay:
-        yield Services(server, replay, directory)
 
 
 def insert_random(services: Services, count: int) -> None:

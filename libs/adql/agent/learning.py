@@ -23,5 +23,6 @@ class LearningLoop:
             self._study.learn_from(samples, NO_STEPS)
 
     def close(self) -> None:
-        """Finishes learning; there is nothing to report."""
+        """Finishes learning; its report only renews the lease."""
         self._study.close()
+        self._parameters.progress(NO_STEPS)

@@ -13,4 +13,4 @@ class Loop(Protocol):
         """Does a little of everything that the role has to do; waits in a server where it may do nothing."""
 
     def close(self) -> None:
-        """Ends tidily: nothing is under way afterwards, and what was done is reported."""
+        """Comes to rest: nothing is under way afterwards, and what was done is reported; another turn goes on."""

@@ -34,6 +34,7 @@ _BINARY = {"Content-Type": routes.BINARY}
 class _Registered(msgspec.Struct):
     session: str
     slot: int
+    lease_seconds: float
 
 
 class _Asked(msgspec.Struct):
@@ -85,6 +86,8 @@ class ParameterClient:
         self._begun_at = 0.0
         self._steps_told, self._steps_before = 0, 0
         self.session, self.slot = "", 0
+        self.lease_seconds = 0.0
+        """How long the session may be silent."""
         self.retries = 0
         """Requests that were sent again."""
         self.bulk_bytes: Counter[tuple[str, str]] = Counter()
@@ -154,6 +157,7 @@ class ParameterClient:
         response = self._ask("POST", routes.SESSIONS, _JSON, [msgspec.json.encode(body)])
         registered = _parsed(response, _Registered)
         self.session, self.slot = registered.session, registered.slot
+        self.lease_seconds = registered.lease_seconds
         self._delivery.start_session()
 
     def _reported(self, environment_steps: int) -> bool:

@@ -17,6 +17,8 @@ from adql_services.runtime.worker import Worker, client_token, run_worker
 
 IDLE_WAIT_SECONDS = 1.0
 """Long poll while the run is over."""
+REPORTS_A_LEASE = 3
+"""While the run is over: a pull renews no lease."""
 TIMEOUT_SECONDS = 10.0
 """Of one request to the parameter server: well below a lease, and below the silence that a probe allows."""
 
@@ -51,19 +53,21 @@ def _drive(assembly: Assembly, parts: Parts, episodes_file: EpisodeFile, worker:
     while not worker.stopping:
         worker.beat()
         if parts.parameters.state.is_over:
-            _idle(assembly, parts, worker)
+            _idle(assembly, parts.parameters, worker)
             continue
         assembly.loop.turn()
         _tell(assembly, parts, report, episodes_file, learning_rate)
     assembly.loop.close()
 
 
-def _idle(assembly: Assembly, parts: Parts, worker: Worker) -> None:
-    """The run is over: waits for a new status without spending the processor."""
-    if assembly.study is not None:
-        assembly.study.synchroniser.settle()
-    with worker.waiting():
-        parts.parameters.pull(newer_than=parts.parameters.state.version, wait_seconds=IDLE_WAIT_SECONDS)
+def _idle(assembly: Assembly, parameters: ParameterClient, worker: Worker) -> None:
+    """The run is over: reports what was done, then waits for a new status without spending the processor."""
+    assembly.loop.close()
+    until = time.monotonic() + parameters.lease_seconds / REPORTS_A_LEASE
+    while parameters.state.is_over and (left := until - time.monotonic()) > 0:
+        worker.beat()
+        with worker.waiting():
+            parameters.pull(newer_than=parameters.state.version, wait_seconds=min(left, IDLE_WAIT_SECONDS))
 
 
 def _tell(
