@@ -8,9 +8,9 @@ after 7 MB finds cold caches, and a server that slept has to be woken.
 ``nothing_newer``: a conditional GET answered by 304; ``raw_ask``: a byte there and a byte back. ``pull``: a version
 that this client has not seen, encoded for the first time; ``pull_again``: one that was pulled before. ``push``: 7 MB
 there, 7 MB of new parameters back; ``push_answered``: the same pushes up to the first byte of their answer, so that
-everything is done but the way back. ``times_raw`` divides by the raw pull or the raw push of the same rounds,
-``times_raw_both`` by their sum. ``in_a_row_ms`` has the same case before it. ``server_cpu_ms`` is of the server's event
-loop, without the threads that commit.
+everything is done but the way back. Raw sockets move the bytes of float32, whatever the encoding. ``times_raw`` divides
+by the raw pull or the raw push of the same rounds, ``times_raw_both`` by their sum. ``in_a_row_ms`` has the same case
+before it. ``server_cpu_ms`` is of the server's event loop, without the threads that commit.
 """
 
 import argparse
