@@ -22,6 +22,10 @@ def page(evaluations=EVALUATIONS, episodes=EPISODES, moments=MOMENTS, command="a
     return render(specification(), summary, evaluations, episodes, moments, command)
 
 
+def figure(text: str, title: str) -> str:
+    return next(part for part in re.findall(r"<figure>.*?</figure>", text) if f"<figcaption>{title}<" in part)
+
+
 def test_report_asks_nobody_and_runs_no_script():
     text = page()
     assert not re.search(r"<script|<link|<img|@import|url\(|https?://", text)
@@ -31,7 +35,7 @@ def test_report_shows_every_figure():
     titles = re.findall(r"<figcaption>([^<]+)", page())
     assert titles == [
         "Greedy return by learner steps", "Greedy return by wall time", "Training return", "Episode length",
-        "Speed", "Staleness", "Applied updates", "Environment steps", "Where the time went",
+        "Speed", "Samples per insert", "Staleness", "Applied updates", "Environment steps", "Where the time went",
     ]  # fmt: skip
 
 
@@ -39,7 +43,23 @@ def test_report_names_actors_where_they_act():
     spec = specification(training={"actors": 2, "learners": 1})
     text = render(spec, make_summary(spec, apart(), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
     assert "1 learners, 2 actors, rule" in text and "of each actor" in text
-    assert all(name in text for name in (">learner 0<", ">actor 0<", ">actor 1<")) and ">learner 1<" not in text
+    assert all(name in text for name in (">actor 0<", ">actor 1<", ">learner<", ">actor<")) and "learner 0" not in text
+
+
+def test_samples_per_insert_reached_stand_beside_the_ratio_that_was_asked_for():
+    chart = figure(page(), "Samples per insert")
+    assert ">asked for 16<" in chart and "64 for each applied learner step" in chart
+    # 250 learner steps of 64 transitions in 1,000 environment steps: on the level from the second moment on.
+    line = re.search(r'<polyline class="curve c0" points="([^"]+)"', chart).group(1).split()
+    level = re.search(r'class="level"[^>]* y1="([^"]+)"', chart).group(1)
+    assert len(line) == len(MOMENTS) - 1 and {point.split(",")[1] for point in line} == {level}
+
+
+def test_samples_per_insert_without_a_limit_are_shown_as_reached_alone():
+    spec = specification(replay={"samples_per_insert": None})
+    text = render(spec, make_summary(spec, observation("budget"), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
+    chart = figure(text, "Samples per insert")
+    assert "polyline" in chart and "asked for" not in chart and "level" not in chart
 
 
 def test_report_of_a_run_that_had_hardly_begun_is_a_page_too():

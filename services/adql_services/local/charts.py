@@ -186,7 +186,8 @@ def _area(band: Band, x: Scale, y: Scale) -> str:
 def _level(level: tuple[str, float], y: Scale) -> str:
     name, value = level
     rule = f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}"/>'
-    return rule + _text(LEFT + 6, y(value) - 5, f"{name} {value:g}", "value", "start")
+    crossed = any(0 < y(value) - y(tick) < 16 for tick in y.ticks)  # by the grid line above: then below the rule
+    return rule + _text(LEFT + 6, y(value) + (14 if crossed else -5), f"{name} {value:g}", "value", "start")
 
 
 def _curve(line: Line, colour: int, x: Scale, y: Scale) -> str:

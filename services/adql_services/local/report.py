@@ -14,7 +14,7 @@ from adql_services.local.run_directory import RunDirectory
 from adql_services.local.summary import Tree, better_than_last
 
 EPISODES_SMOOTHED = 20
-MAX_STALENESS_BARS = 16
+MAX_BARS = 16
 
 
 def write_report(specification: RunSpecification, directory: RunDirectory, summary: Tree) -> None:
@@ -46,6 +46,7 @@ def render(
     ]
     running = [
         _speed(moments),
+        _samples_per_insert(specification, moments),
         _staleness(summary),
         _updates(summary),
         _environment_steps(summary, _who_acts(specification)),
@@ -85,7 +86,7 @@ def _tiles(specification: RunSpecification, summary: Tree) -> str:
         ("Learner steps", f"{summary['learner_steps']:,}", f"{summary['version']['number']:,} updates"),
         ("Wall time", f"{summary['wall_seconds']:,.1f} s", "since the first environment step"),
         ("CPU time", f"{summary['cpu_seconds']:,.1f} s", "all processes"),
-        ("Staleness", f"{staleness['mean']:.2f}", f"versions on average, at most {staleness['max']}"),
+        ("Mean staleness", f"{staleness['mean']:.2f}", f"at most {staleness['max']} versions"),
     ]
     if found:
         best = better_than_last(summary)
@@ -192,26 +193,41 @@ def _rates(moments: Sequence[Moment], counts: Sequence[int]) -> list[Point]:
     return [(b, (n - m) / (b - a)) for a, b, m, n in pairs if b - a > 0.05 and n >= m]
 
 
+def _samples_per_insert(specification: RunSpecification, moments: Sequence[Moment]) -> str:
+    batch, asked = specification.algorithm.batch_size, specification.replay.samples_per_insert
+    steps = [(moment.environment_steps, moment.learner_steps) for moment in moments if moment.environment_steps]
+    if not steps:
+        return ""
+    chart = line_chart(
+        [Line("applied", thinned([(float(made), batch * learned / made) for made, learned in steps], 120))],
+        x_label="environment steps of the run",
+        y_label="transitions a step",
+        level=None if asked is None else ("asked for", asked),
+    )
+    hint = f"{batch} for each applied learner step, by the environment steps of the run so far"
+    return _figure("Samples per insert", hint, chart)
+
+
 def _staleness(summary: Tree) -> str:
     counts = {int(value): count for value, count in summary.get("staleness_counts", {}).items()}
     if not counts:
         return ""
-    shown = [(str(value), float(counts.get(value, 0))) for value in range(min(max(counts) + 1, MAX_STALENESS_BARS))]
-    if beyond := sum(count for value, count in counts.items() if value >= MAX_STALENESS_BARS):
-        shown[-1] = (f"≥{MAX_STALENESS_BARS - 1}", shown[-1][1] + beyond)
+    shown = [(str(value), float(counts.get(value, 0))) for value in range(min(max(counts) + 1, MAX_BARS))]
+    if beyond := sum(count for value, count in counts.items() if value >= MAX_BARS):
+        shown[-1] = (f"≥{MAX_BARS - 1}", shown[-1][1] + beyond)
     chart = bar_chart(shown, x_label="versions applied between pull and push", y_label="updates")
     return _figure("Staleness", "how old the parameters were that an update was based on", chart)
 
 
 def _updates(summary: Tree) -> str:
-    updates = [(f"learner {slot}", float(count)) for slot, count in summary["updates_by_learner"].items()]
-    chart = bar_chart(updates[:MAX_STALENESS_BARS], x_label="", y_label="updates") if updates else None
+    updates = [(slot, float(count)) for slot, count in summary["updates_by_learner"].items()]
+    chart = bar_chart(updates[:MAX_BARS], x_label="learner", y_label="updates") if updates else None
     return _figure("Applied updates", "by learner", chart)
 
 
 def _environment_steps(summary: Tree, who: str) -> str:
-    steps = [(f"{who} {slot}", float(count)) for slot, count in summary["environment_steps_by_actor"].items()]
-    chart = bar_chart(steps[:MAX_STALENESS_BARS], x_label="", y_label="environment steps") if steps else None
+    steps = [(slot, float(count)) for slot, count in summary["environment_steps_by_actor"].items()]
+    chart = bar_chart(steps[:MAX_BARS], x_label=who, y_label="environment steps") if steps else None
     return _figure("Environment steps", f"by {who}", chart)
 
 

@@ -31,6 +31,7 @@ h2 { font-size: 19px; letter-spacing: -.01em; margin: 44px 0 14px }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 16px }
 figure { margin: 0; background: var(--card); border: 1px solid var(--edge); border-radius: 10px;
   padding: 16px 18px 12px }
+figure:last-child { align-self: start }
 figcaption { font-weight: 600; margin-bottom: 8px }
 figcaption span { display: block; font-weight: 400; font-size: 13px; color: var(--soft) }
 svg { display: block; width: 100%; height: auto; overflow: visible }
@@ -58,5 +59,6 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.55 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; margin: 0 }
 .columns { columns: 2 380px; column-gap: 40px }
 details summary { cursor: pointer; color: var(--soft); margin: 12px 0 }
+@media (max-width: 560px) { text, text.label { font-size: 15px } }
 @media print { body { background: #fff } figure, .tiles div { break-inside: avoid } }
 """
