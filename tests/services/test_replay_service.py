@@ -9,6 +9,7 @@ from adql.errors import ConfigError, InputError, RateLimitedError, UnavailableEr
 from adql.replay import Snapshots
 from adql_services.replay import main
 from adql_services.replay.service import ReplayService
+from adql_services.runtime.shutdown import Shutdown
 from tests.replay.tables import make_table, transitions
 
 RUN = specification_from(
@@ -112,13 +113,43 @@ def test_the_last_snapshot_waits_for_one_that_is_under_way(tmp_path):
             return 0
 
     async def scenario():
-        lifetime = main._Lifetime(ReplayService(make_table(), Slow(tmp_path, "run"), "hash"), 0.001)
+        lifetime = main._Lifetime(ReplayService(make_table(), Slow(tmp_path, "run"), "hash"), 0.001, Shutdown())
         await lifetime.begin()
         await asyncio.to_thread(started.wait, 10)
         await lifetime.end()
 
     asyncio.run(scenario())
     assert (writing, most) == (0, 1)
+
+
+@pytest.mark.parametrize("work", ["publish_regularly", "snapshot_regularly"])
+def test_background_work_that_fails_ends_the_service_with_the_reason(tmp_path, monkeypatch, work):
+    async def fail(*arguments):
+        raise MemoryError("no room for a copy")
+
+    async def scenario():
+        service, shutdown = service_of(tmp_path), Shutdown()
+        monkeypatch.setattr(service, work, fail)
+        lifetime = main._Lifetime(service, 60.0, shutdown)
+        await lifetime.begin()
+        async with asyncio.timeout(10):
+            await shutdown.begun.wait()
+        await lifetime.end()
+        return str(shutdown.failure)
+
+    assert "failed: MemoryError('no room for a copy')" in asyncio.run(scenario())
+
+
+def test_background_work_that_is_cancelled_at_the_end_is_no_failure(tmp_path):
+    async def scenario():
+        shutdown = Shutdown()
+        lifetime = main._Lifetime(service_of(tmp_path), 60.0, shutdown)
+        await lifetime.begin()
+        await lifetime.end()
+        await a_few_turns()
+        return shutdown.begun.is_set()
+
+    assert not asyncio.run(scenario())
 
 
 def test_a_snapshot_after_a_cancelled_one_waits_for_its_thread_and_both_are_whole(tmp_path):

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from adql.config import ReplayServerSettings, RunSpecification, config_hash
-from adql.errors import InputError
+from adql.errors import AdqlError, InputError
 from adql.replay import (
     PrioritisedSelector,
     RateLimiter,
@@ -19,11 +21,13 @@ from adql.replay import (
     UniformSelector,
 )
 from adql.telemetry import logs
+from adql.telemetry.logs import get_logger
 from adql.wire.replay_format import check_table, frame_array, frame_slots, transition_columns
 from adql_services.replay.app import make_app
 from adql_services.replay.service import ReplayService
 from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.serving import serve
+from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
 from adql_services.runtime.tokens import Tokens
 
@@ -41,7 +45,7 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     table = make_table(specification, _incarnation(snapshots, settings.directory))
     service = ReplayService(table, snapshots, config_hash(specification))
     app = make_app(service, specification, Tokens.of(settings))
-    lifetime = _Lifetime(service, specification.replay.snapshot_seconds)
+    lifetime = _Lifetime(service, specification.replay.snapshot_seconds, app.state.shutdown)
     return serve(app, settings, health=Health(), started=lifetime.begin, stopping=lifetime.end)
 
 
@@ -79,16 +83,16 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
 class _Lifetime:
     """What the service does beside answering: restore first, snapshots now and then, one at the end."""
 
-    def __init__(self, service: ReplayService, snapshot_seconds: float | None) -> None:
-        self._service, self._snapshot_seconds = service, snapshot_seconds
+    def __init__(self, service: ReplayService, snapshot_seconds: float | None, shutdown: Shutdown) -> None:
+        self._service, self._snapshot_seconds, self._shutdown = service, snapshot_seconds, shutdown
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Restores the table and starts what runs beside the answers."""
         await self._service.restore()
-        self._tasks.append(asyncio.create_task(self._service.publish_regularly()))
+        self._begin("gauges", self._service.publish_regularly())
         if self._snapshot_seconds is not None:
-            self._tasks.append(asyncio.create_task(self._service.snapshot_regularly(self._snapshot_seconds)))
+            self._begin("periodic snapshots", self._service.snapshot_regularly(self._snapshot_seconds))
 
     async def end(self) -> None:
         """Writes the last snapshot, after one that is under way: a thread that writes cannot be called back.
@@ -101,6 +105,17 @@ class _Lifetime:
         finally:
             for task in self._tasks:
                 task.cancel()
+
+    def _begin(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=what)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What should run for ever must not end unseen: the service ends with the reason."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            get_logger().error("a background task failed", task=task.get_name(), exc_info=error)
+            self._shutdown.begin(AdqlError(f"the task of {task.get_name()} failed: {error!r}"))
 
 
 def _make_selector(specification: RunSpecification) -> Selector:
