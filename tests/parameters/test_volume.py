@@ -91,6 +91,15 @@ def test_log_keeps_reported_evaluations_over_a_restart(volume, tmp_path, server)
     assert lines[0].startswith("identifier,purpose,epoch,number,learner_steps,environment_steps")
 
 
+def test_result_that_a_full_disk_keeps_out_of_the_file_is_shown_still(volume, tmp_path, server):
+    task = run_record.due(run_record.RunRecord(), (1, 5), type(server.clocks)(0, 10), server.specification)
+    result = run_record.result_of(task, Episodes((1.5, 3.0), (1, 2), None, 0.25))
+    (tmp_path / "evaluations.csv").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        volume.log.append(result)
+    assert volume.log.results == [result]
+
+
 @pytest.mark.parametrize("tail", ["1,periodic,1", "garbage,,,", '"'])
 def test_torn_last_line_of_the_log_is_dropped(volume, tmp_path, tail):
     volume.log.load(run_record.RunRecord())

@@ -134,6 +134,19 @@ def test_version_is_kept_until_the_durable_record_no_longer_waits_for_it(machine
     assert len(volume.read_for_evaluation(reported[0])) == SIZE
 
 
+def test_kept_version_that_cannot_be_removed_does_not_end_the_server(machine, store, volume, monkeypatch):
+    def broken(waiting):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(volume, "forget_evaluations_but", broken)
+    push_many(machine, machine.register("both").identifier, 5)
+    committing = committer_of(machine, store, volume)
+    machine.register("both")
+    with capture_logs() as lines:
+        asyncio.run(run_while(committing, lambda: not machine.evaluations.waiting))
+    assert "cannot remove versions that were evaluated" in [line["event"] for line in lines]
+
+
 def test_the_last_commit_has_everything_even_when_an_earlier_one_turns_out_to_hold(machine, store, volume):
     """A commit whose answer was lost is found at the end; what came after it is committed still."""
 

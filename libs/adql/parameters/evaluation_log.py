@@ -43,9 +43,13 @@ class EvaluationLog:
             write_atomically(self._path, text.encode())
 
     def append(self, result: Result) -> None:
-        """Adds a result."""
-        append_line(self._path, _line(result))
+        """Adds a result.
+
+        Raises:
+            OSError: the file lacks it; ``results`` has it.
+        """
         self.results.append(result)
+        append_line(self._path, _line(result))
 
 
 def _is_known(result: Result, record: RunRecord) -> bool:

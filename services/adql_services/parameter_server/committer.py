@@ -255,9 +255,16 @@ class Committer:
             get_logger().error("cannot keep a version for evaluation", error=str(error))
             return
         self._machine.schedule(task)
-        # After a crash the run goes on from the committed record: what waits there is still needed.
-        self._volume.forget_evaluations_but((*state.record.evaluations.waiting, *self._machine.evaluations.waiting))
         self._changes.flash()
+        await self._forget(state)
+
+    async def _forget(self, state: State) -> None:
+        """After a crash the run goes on from the committed record: what waits there is still needed."""
+        waiting = (*state.record.evaluations.waiting, *self._machine.evaluations.waiting)
+        try:
+            await asyncio.to_thread(self._volume.forget_evaluations_but, waiting)
+        except OSError as error:
+            get_logger().error("cannot remove versions that were evaluated", error=str(error))
 
     async def _checkpoint(self) -> None:
         self._next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS

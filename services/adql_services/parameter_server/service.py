@@ -1,7 +1,7 @@
 """What the routes ask for: the state machine, with waiting and durability around it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adql.config import RunSpecification
@@ -243,12 +243,17 @@ class ParameterService:
 
     async def _take(self, result: run_record.Result) -> None:
         after = run_record.reported(self._machine.evaluations, result, self._specification)
-        try:
-            await asyncio.to_thread(self._volume.log.append, result)
-            if run_record.is_best(after, result):
-                await asyncio.to_thread(self._volume.promote_to_best, result.task)
-        except OSError as error:
-            get_logger().error("cannot write an evaluation to the volume", error=str(error))
+        await _write(lambda: self._volume.log.append(result))
+        if run_record.is_best(after, result):
+            await _write(lambda: self._volume.promote_to_best(result.task))
         self._machine.report(result)
         metrics.EVALUATIONS.labels(result.task.purpose).inc()
         metrics.EVALUATION_RETURN.set(result.mean)
+
+
+async def _write(operation: Callable[[], None]) -> None:
+    """A full disk must not stop training."""
+    try:
+        await asyncio.to_thread(operation)
+    except OSError as error:
+        get_logger().error("cannot write an evaluation to the volume", error=str(error))
