@@ -4,9 +4,39 @@ import pytest
 
 from adql.config import ParameterServerSettings, load_settings, specification_from
 from adql.parameters.size import RECORD_BYTES, state_bytes
+from adql_services.local import cpu, keeper
 from adql_services.local.crew import Crew
 from adql_services.local.run_directory import RunDirectory
 from adql_services.parameter_server.opening import open_run
+
+
+class StoreDouble:
+    """A store whose every life has the next process id; ``exit_code`` says that it died."""
+
+    url, log = "unix:///nowhere", None
+
+    def __init__(self):
+        self.lives, self.exit_code = 0, None
+
+    @property
+    def pid(self):
+        return self.lives if self.exit_code is None else None
+
+    def start(self):
+        self.lives, self.exit_code = self.lives + 1, None
+
+
+def test_cpu_of_a_store_that_was_started_again_counts_its_earlier_life(tmp_path, monkeypatch):
+    seconds = {1: 3.0, 2: 0.5}
+    monkeypatch.setattr(cpu, "_of_process", seconds.__getitem__)
+    monkeypatch.setattr(keeper, "LocalStore", lambda directory, state_bytes: StoreDouble())
+    kept = keeper.StoreKeeper(tmp_path, lambda line: None)
+    kept.start()
+    assert kept.cpu_seconds() == 3.0
+    kept._store.exit_code = -9
+    assert kept.cpu_seconds() == 3.0
+    kept.check()
+    assert kept.cpu_seconds() == 3.5
 
 
 @pytest.mark.parametrize("rule", ["average", "gradient", "delta"])

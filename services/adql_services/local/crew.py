@@ -7,9 +7,9 @@ from pathlib import Path
 from adql.config import RunSpecification
 from adql.parameters.size import state_bytes
 from adql_services.local.addresses import Rendezvous
+from adql_services.local.cpu import own_cpu_seconds
 from adql_services.local.fleet import WORKERS, Fleet
 from adql_services.local.keeper import StoreKeeper, named_store
-from adql_services.local.meter import own_cpu_seconds
 from adql_services.local.processes import Supervisor
 from adql_services.local.run_directory import RunDirectory
 from adql_services.local.watch import Watch
@@ -70,7 +70,8 @@ class Crew:
 
     def cpu_seconds(self) -> float:
         """User and system time of all processes so far, this one included."""
-        return self._supervisor.cpu_seconds() + own_cpu_seconds(self._keeper.pid if self._keeper else None)
+        store = self._keeper.cpu_seconds() if self._keeper else 0.0
+        return self._supervisor.cpu_seconds() + store + own_cpu_seconds()
 
     def stop_workers(self, watch: Watch, *others: str) -> None:
         """Ends learners and actors, and ``others`` with them: what they send last is counted before the servers end."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from adql.config import ParameterServerSettings, load_settings
 from adql.errors import ConfigError, InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
 from adql.parameters.store import WeightStore
+from adql_services.local.cpu import CpuSeconds
 from adql_services.local.last_words import last_line
 from adql_services.local.processes import MAX_CRASHES, STABLE_SECONDS
 from adql_services.local.store import STOP_SECONDS, LocalStore
@@ -69,21 +70,17 @@ class StoreKeeper:
         state_bytes: int = 0,
     ) -> None:
         self._store, self._say, self._clock = LocalStore(directory, state_bytes=state_bytes), say, clock
-        self._started, self._crashes = clock(), 0
+        self._started, self._crashes, self._cpu = clock(), 0, CpuSeconds()
 
     @property
     def url(self) -> str:
         """For redis-py."""
         return self._store.url
 
-    @property
-    def pid(self) -> int | None:
-        """Process id while it runs."""
-        return self._store.pid
-
     def start(self) -> None:
         """Starts it; returns when it answers."""
         self._started = self._clock()
+        self._cpu.begin()
         self._store.start()
 
     def check(self) -> None:
@@ -103,6 +100,10 @@ class StoreKeeper:
             )
         self._say(f"store ended with code {code}; starting it again")
         self.start()
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the store so far, of its earlier lives too."""
+        return self._cpu.look(self._store.pid)
 
     def stop(self, seconds: float = STOP_SECONDS) -> bool:
         """Ends it for good; returns False if it had to be killed, which loses nothing that was committed."""

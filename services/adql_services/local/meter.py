@@ -1,10 +1,7 @@
 """What a run has cost: wall and CPU seconds from its first environment step, earlier commands included."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
-
-import psutil
 
 from adql_services.local.history import Moment
 from adql_services.local.watch import Observation
@@ -32,16 +29,3 @@ class Meter:
         if self._start is not None:
             self.wall_seconds = self._earlier[0] + self._clock() - self._start[0]
             self.cpu_seconds = self._earlier[1] + self._cpu_clock() - self._start[1]
-
-
-def own_cpu_seconds(store_pid: int | None) -> float:
-    """User and system seconds of this process and the store."""
-    return _of_process(os.getpid()) + _of_process(store_pid)
-
-
-def _of_process(pid: int | None) -> float:
-    try:
-        times = psutil.Process(pid).cpu_times() if pid else None
-    except psutil.Error:
-        return 0.0
-    return times.user + times.system if times else 0.0

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 from adql.errors import InputError, RunFailedError
+from adql_services.local.cpu import CpuSeconds
 from adql_services.local.last_words import last_line
 from adql_services.runtime.failure import PREFIX
 from adql_services.runtime.parent import tethered
@@ -31,7 +30,7 @@ class Child:
         self.name, self.log = name, log
         self._command, self._environment = tethered(command), dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
-        self._cpu_of_the_dead, self._cpu_seen, self._log_start = 0.0, 0.0, 0
+        self._cpu, self._log_start = CpuSeconds(), 0
 
     @property
     def pid(self) -> int | None:
@@ -40,7 +39,7 @@ class Child:
 
     def start(self) -> None:
         """Starts the process; its output is appended to the log."""
-        self._cpu_of_the_dead, self._cpu_seen = self._cpu_of_the_dead + self._cpu_seen, 0.0
+        self._cpu.begin()
         with self.log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
@@ -77,13 +76,8 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """User and system time of this child so far, of its earlier lives too."""
-        try:
-            if self._process and self._process.poll() is None:
-                times = psutil.Process(self._process.pid).cpu_times()
-                self._cpu_seen = times.user + times.system
-        except psutil.Error:
-            pass  # it ended between the two lines: what was seen last counts
-        return self._cpu_of_the_dead + self._cpu_seen
+        runs = self._process is not None and self._process.poll() is None
+        return self._cpu.look(self.pid if runs else None)
 
     def last_words(self) -> str:
         """The last line that its present life wrote, without the mark of an error."""
