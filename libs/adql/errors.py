@@ -14,7 +14,6 @@
     │   ├── UnsupportedMediaTypeError   415
     │   └── WireVersionError            426
     ├── UnauthorizedError             401
-    ├── ForbiddenError                403
     ├── NotFoundError                 404
     ├── ConflictError                 409, by kind
     │   ├── StaleUpdateError            too many versions behind
@@ -142,13 +141,6 @@ class UnauthorizedError(AdqlError):
     status = 401
     kind = "unauthorized"
     exit_code = 2
-
-
-class ForbiddenError(AdqlError):
-    """A valid token without the role that this route asks for."""
-
-    status = 403
-    kind = "forbidden"
 
 
 class NotFoundError(AdqlError):

@@ -1,6 +1,7 @@
 """A small service made with the runtime, run as a process of its own: ``small_service.py LISTEN SIDE DIRECTORY``."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -65,7 +66,9 @@ def add_bulk_routes(app: Any, buffers: Any) -> None:
         if request.headers.get("if-none-match") != '"1"':
             return BinaryResponse(buffers)
         if query.wait:
-            await app.state.shutdown.wait_or_end(asyncio.sleep(3600), query.wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(query.wait):
+                    await app.state.shutdown.begun.wait()
         return Response(status_code=304)
 
     released: list[int] = []

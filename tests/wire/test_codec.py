@@ -111,7 +111,7 @@ def test_a_number_beyond_float64_is_refused():
     header = b'{"fields":{"loss":1e999},"arrays":[]}'
     body = struct.pack("<4sHHII", b"ADQL", WIRE, 0, len(header), 0) + header + bytes(-(16 + len(header)) % 8)
     with pytest.raises(MalformedBodyError):
-        decode(sealed(body), []).number("loss")
+        decode(sealed(body), [])
 
 
 def test_another_wire_number_names_both():
@@ -288,8 +288,7 @@ def test_random_bytes_raise_nothing_but_wire_errors(garbage, with_prefix):
 
 def test_field_helpers_return_what_fits():
     message = decode(b"".join(encode(FIELDS, {})), [])
-    assert (message.integer("chunk"), message.number("chunk"), message.number("share")) == (3, 3.0, 0.5)
-    assert (message.text("session"), message.integers("epoch", 2), message.flag("again")) == ("a" * 8, [1, 2], False)
+    assert (message.integer("chunk"), message.text("session")) == (3, "a" * 8)
 
 
 @pytest.mark.parametrize(
@@ -300,14 +299,8 @@ def test_field_helpers_return_what_fits():
         lambda m: m.integer("again"),
         lambda m: m.integer("chunk", at_least=4),
         lambda m: m.integer("chunk", at_most=2),
-        lambda m: m.integers("epoch", 3),
-        lambda m: m.integers("chunk", 1),
-        lambda m: m.integers("epoch", 2, at_most=1),
-        lambda m: m.number("session"),
-        lambda m: m.number("again"),
         lambda m: m.text("session", max_length=7),
         lambda m: m.text("chunk"),
-        lambda m: m.flag("chunk"),
     ],
 )
 def test_field_helpers_refuse_what_does_not_fit(ask):

@@ -78,32 +78,11 @@ class Message:
         """
         return _bounded(name, self._field(name), at_least, at_most)
 
-    def integers(self, name: str, length: int, at_least: int = 0, at_most: int = 2**63 - 1) -> list[int]:
-        """Returns the field ``name``, a list of exactly ``length`` integers."""
-        values = self._field(name)
-        if not isinstance(values, list) or len(values) != length:
-            raise MalformedBodyError(f"field {name} must be a list of {length} integers")
-        return [_bounded(name, value, at_least, at_most) for value in values]
-
-    def number(self, name: str) -> float:
-        """Returns the finite number ``name``."""
-        value = self._field(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise MalformedBodyError(f"field {name} must be a finite number")
-        return float(value)
-
     def text(self, name: str, max_length: int = 256) -> str:
         """Returns the string field ``name`` of at most ``max_length`` characters."""
         value = self._field(name)
         if not isinstance(value, str) or len(value) > max_length:
             raise MalformedBodyError(f"field {name} must be a string of at most {max_length} characters")
-        return value
-
-    def flag(self, name: str) -> bool:
-        """Returns the boolean field ``name``."""
-        value = self._field(name)
-        if not isinstance(value, bool):
-            raise MalformedBodyError(f"field {name} must be true or false")
         return value
 
     def _field(self, name: str) -> Field:

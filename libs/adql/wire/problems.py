@@ -11,7 +11,6 @@ from adql.errors import (
     AdqlError,
     BodyTooLargeError,
     ConflictError,
-    ForbiddenError,
     LengthRequiredError,
     MalformedBodyError,
     NotFoundError,
@@ -119,7 +118,6 @@ def _class_of(kind: str, status: int) -> type[AdqlError]:
 
 _BY_STATUS: dict[int, type[AdqlError]] = {
     401: UnauthorizedError,
-    403: ForbiddenError,
     404: NotFoundError,
     408: UnavailableError,
     409: ConflictError,

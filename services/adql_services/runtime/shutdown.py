@@ -1,8 +1,6 @@
 """How a service ends: one event that long polls and background tasks wait for, and the error that caused it, if any."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable
 
 from adql.errors import AdqlError
 
@@ -20,14 +18,3 @@ class Shutdown:
         """Ends the service; of several failures the first is kept."""
         self.failure = self.failure or failure
         self.begun.set()
-
-    async def wait_or_end(self, awaitable: Awaitable[object], seconds: float) -> None:
-        """Waits until ``awaitable`` is done, ``seconds`` have passed or the service ends, whichever comes first."""
-        tasks = {asyncio.ensure_future(awaitable), asyncio.ensure_future(self.begun.wait())}
-        try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
