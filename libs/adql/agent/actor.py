@@ -48,7 +48,11 @@ class Actor:
         rng: np.random.Generator,
     ) -> None:
         self._environment, self._network, self._accumulator, self._rng = environment, network, accumulator, rng
-        self._observation = environment.reset()
+        try:
+            self._observation = environment.reset()
+        except BaseException:  # nobody else knows of it yet
+            environment.close()
+            raise
         self._returns = np.zeros(len(environment))
         self._lengths = np.zeros(len(environment), dtype=np.int64)
 
@@ -68,6 +72,10 @@ class Actor:
         )
         self._observation = step.next_observation
         return Acted(transitions, int(step.valid.sum()), self._finished_episodes(step, epsilons))
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._environment.close()
 
     def _finished_episodes(self, step: VectorStep, epsilons: Float64Array) -> tuple[Episode, ...]:
         self._returns += np.where(step.valid, step.reward, 0.0)

@@ -5,6 +5,7 @@ Gymnasium appears here and in no other library module.
 
 import difflib
 import importlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -85,8 +86,11 @@ class VectorEnvironment:
         return VectorStep(observation, reward, terminated, truncated, valid, _successes(info, len(self)))
 
     def close(self) -> None:
-        """Frees what the copies hold."""
-        self._vector.close()
+        """Frees what the copies hold; what they raise is a warning, since it must not hide why they are closed."""
+        try:
+            self._vector.close()
+        except Exception as error:  # foreign code may raise anything
+            warnings.warn(f"environment.id={self._name!r} raised {one_line(error)} when it was closed", stacklevel=2)
 
 
 def make_environment(settings: EnvironmentSettings) -> Environment:

@@ -1,5 +1,6 @@
 """Evaluation: greedy episodes on reserved seeds, exactly one an environment copy."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,8 +38,9 @@ def play_episodes(
     Raises:
         EnvironmentFailedError, EnvironmentUnusableError: one raised, or gave a number that is not finite.
     """
-    environments = [make_environment(settings) for _ in range(episodes)]
-    try:
+    with contextlib.ExitStack() as stack:
+        made = (make_environment(settings) for _ in range(episodes))
+        environments = [stack.enter_context(contextlib.closing(environment)) for environment in made]
         plays = [_Play(settings.id, environment, seed + i) for i, environment in enumerate(environments)]
         while active := [play for play in plays if not play.over]:
             observations = np.stack([play.observation for play in active])
@@ -46,9 +48,6 @@ def play_episodes(
             for play, action in zip(active, actions, strict=True):
                 play.step(int(action))
             after_step()
-    finally:
-        for environment in environments:
-            environment.close()
     known = [play.success for play in plays if play.success is not None]
     successes = tuple(known) if len(known) == episodes else None
     return EpisodeResults(tuple(p.total for p in plays), tuple(p.length for p in plays), successes)

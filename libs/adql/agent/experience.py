@@ -1,5 +1,7 @@
 """The acting half of a learner: gathers transitions and inserts them chunk by chunk."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from adql.agent.activity import Stopwatch
@@ -10,13 +12,23 @@ from adql.types import Array, Float64Array, TransitionBatch
 
 
 class Experience:
-    """Acts until a chunk is full and offers it to replay; holds one chunk at most, so nothing piles up."""
+    """Acts until a chunk is full and offers it to replay; holds one chunk at most, so nothing piles up.
+
+    ``goes_on`` is asked after each step of the copies: steps may be slow, and a service has to say that it lives and
+    to end in time. Once it says no, what was gathered is the chunk.
+    """
 
     def __init__(
-        self, actor: Actor, epsilons: Epsilons, replay: ReplaySource, chunk_transitions: int, stopwatch: Stopwatch
+        self,
+        actor: Actor,
+        epsilons: Epsilons,
+        replay: ReplaySource,
+        chunk_transitions: int,
+        stopwatch: Stopwatch,
+        goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._actor, self._epsilons, self._replay = actor, epsilons, replay
-        self._chunk_transitions, self._stopwatch = chunk_transitions, stopwatch
+        self._chunk_transitions, self._stopwatch, self._goes_on = chunk_transitions, stopwatch, goes_on
         self._chunk: TransitionBatch | None = None
         self._episodes: list[Episode] = []
         self.environment_steps = 0
@@ -29,7 +41,7 @@ class Experience:
         return float(self._newest_epsilons.mean())
 
     def gather(self, vector: Array, run_environment_steps: int) -> None:
-        """Acts under ``vector`` until a chunk is full; does nothing while one still waits to be inserted."""
+        """Acts under ``vector`` until a chunk is full or it has to stop; not while one still waits to be inserted."""
         if self._chunk is not None:
             return
         gathered: list[TransitionBatch] = []
@@ -43,7 +55,10 @@ class Experience:
                 count += len(acted.transitions)
                 self.environment_steps += acted.environment_steps
                 self._episodes += acted.episodes
-        self._chunk = TransitionBatch.concatenate(gathered)
+                if not self._goes_on():
+                    break
+        if count:
+            self._chunk = TransitionBatch.concatenate(gathered)
 
     def offer(self, wait_seconds: float = 0.0) -> int:
         """Inserts the chunk; returns its number of transitions, or 0 when the table refuses for now."""
@@ -55,6 +70,10 @@ class Experience:
             return 0
         transitions, self._chunk = len(self._chunk), None
         return transitions
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._actor.close()
 
     def take_episodes(self) -> list[Episode]:
         """Returns the episodes finished since the last call."""

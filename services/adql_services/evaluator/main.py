@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import closing
 
 from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
 from adql.agent.networks import Network, make_network
@@ -23,11 +24,14 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
-    client = _client(settings, network, worker)
-    worker.ready()
+    with closing(_client(settings, network, worker)) as client:
+        worker.ready()
+        _drive(specification, network, client, worker)
+
+
+def _drive(specification: RunSpecification, network: Network, client: EvaluationClient, worker: Worker) -> None:
     reconnects = 0
-    while not worker.stopping:
-        worker.beat()
+    while worker.goes_on():
         with worker.waiting():
             task = client.next(WAIT_SECONDS)
         metrics.RECONNECTS.inc(client.reconnects - reconnects)

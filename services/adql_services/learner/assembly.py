@@ -1,6 +1,7 @@
 """Which parts a process of each role has, and how they are put together."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,8 @@ class Parts:
     replay: ReplayClient
     start: Parameters
     stopwatch: Stopwatch
+    goes_on: Callable[[], bool] = lambda: True
+    """Asked after each step of the environments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Assembly:
     """None where nothing is acted."""
     study: Study | None = None
     """None where nothing is learned."""
+
+    def close(self) -> None:
+        """Closes the environments."""
+        if self.experience is not None:
+            self.experience.close()
 
 
 def assemble(role: Literal["both", "learner", "actor"], parts: Parts) -> Assembly:
@@ -93,4 +101,5 @@ def _experience(parts: Parts) -> Experience:
         rng,
     )
     epsilons = make_epsilons(specification.exploration, lambda: parts.parameters.slot, copies)
-    return Experience(actor, epsilons, parts.replay, specification.replay.chunk_transitions, parts.stopwatch)
+    chunk = specification.replay.chunk_transitions
+    return Experience(actor, epsilons, parts.replay, chunk, parts.stopwatch, parts.goes_on)

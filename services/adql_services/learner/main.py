@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import ExitStack, closing
 
 from adql.agent.activity import Stopwatch
 from adql.agent.networks import Network, make_network
@@ -31,27 +32,22 @@ def run(specification: RunSpecification, settings: LearnerSettings) -> int:
 
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
-    episodes_file = EpisodeFile(settings.episodes_file)
-    parameters = _parameter_client(specification, settings, network, worker)
-    start = parameters.register()
-    replay = _replay_client(specification, settings, parameters, worker)
-    parts = Parts(specification, network, parameters, replay, start, Stopwatch(time.monotonic))
-    assembly = assemble(settings.role, parts)
-    get_logger().info(
-        "registered", role=settings.role, session=parameters.session, slot=parameters.slot, version=str(start.version)
-    )
-    worker.ready()
-    try:
+    with ExitStack() as stack:  # on every way out everything is closed, what was opened last first
+        episodes_file = stack.enter_context(closing(EpisodeFile(settings.episodes_file)))
+        parameters = stack.enter_context(closing(_parameter_client(specification, settings, network, worker)))
+        start = parameters.register()
+        replay = stack.enter_context(closing(_replay_client(specification, settings, parameters, worker)))
+        stopwatch = Stopwatch(time.monotonic)
+        parts = Parts(specification, network, parameters, replay, start, stopwatch, worker.goes_on)
+        assembly = stack.enter_context(closing(assemble(settings.role, parts)))
+        _tell_registered(settings.role, parameters)
+        worker.ready()
         _drive(assembly, parts, episodes_file, worker)
-    finally:
-        replay.close()
-        parameters.close()
 
 
 def _drive(assembly: Assembly, parts: Parts, episodes_file: EpisodeFile, worker: Worker) -> None:
     report, learning_rate = MetricsReport(), parts.specification.algorithm.learning_rate.build()
-    while not worker.stopping:
-        worker.beat()
+    while worker.goes_on():
         if parts.parameters.state.is_over:
             _idle(assembly, parts.parameters, worker)
             continue
@@ -68,6 +64,11 @@ def _idle(assembly: Assembly, parameters: ParameterClient, worker: Worker) -> No
         worker.beat()
         with worker.waiting():
             parameters.pull(newer_than=parameters.state.version, wait_seconds=min(left, IDLE_WAIT_SECONDS))
+
+
+def _tell_registered(role: str, parameters: ParameterClient) -> None:
+    version = str(parameters.state.version)
+    get_logger().info("registered", role=role, session=parameters.session, slot=parameters.slot, version=version)
 
 
 def _tell(

@@ -44,6 +44,11 @@ class EpisodeFile:
         if self._stream and lines:
             self._append(self._stream, lines.encode())
 
+    def close(self) -> None:
+        """Closes the file."""
+        if self._stream:
+            self._stream.close()
+
     def _append(self, stream: FileIO, lines: bytes) -> None:
         """An outage is told once, when it begins."""
         try:

@@ -37,10 +37,14 @@ class Worker:
         """Says that the service makes progress; waiting for another service counts."""
         self._health.beat()
 
+    def goes_on(self) -> bool:
+        """Says that the service makes progress, and whether it may go on: False when it was asked to end."""
+        self.beat()
+        return not self.stopping
+
     def go_on(self) -> None:
         """Says that the service makes progress; raises Stopped when it was asked to end."""
-        self.beat()
-        if self.stopping:
+        if not self.goes_on():
             raise Stopped
 
     @contextlib.contextmanager
