@@ -43,7 +43,8 @@ def test_meter_goes_on_from_earlier_commands_and_begins_with_the_first_new_step(
 def test_episodes_are_read_without_a_torn_line(tmp_path):
     file = tmp_path / "episodes.csv"
     file.write_text("head\n1.5,0,100,9,9,1.0,\n2.5,1,200,12,12,0.9,1\n3.5,1,3")
-    assert [(e.slot, e.environment_steps, e.total) for e in read_episodes(file)] == [(0, 100, 9.0), (1, 200, 12.0)]
+    found = [(e.slot, e.environment_steps, e.episode_return) for e in read_episodes(file)]
+    assert found == [(0, 100, 9.0), (1, 200, 12.0)]
 
 
 def test_tail_takes_whole_lines_that_are_new(tmp_path):
@@ -69,4 +70,4 @@ def test_bytes_that_are_no_text_cost_their_own_line_alone(tmp_path):
     tail = EpisodeTail(file)
     file.write_bytes(b"header\n1.0,0,10,\xff,5,0.1,\n1.0,0,10,7.0,5,0.1,\n\xff\xfe,a,b,c,d,e,f\n")
     assert tail.mean_return() == 7.0
-    assert [episode.total for episode in read_episodes(file)] == [7.0]
+    assert [episode.episode_return for episode in read_episodes(file)] == [7.0]

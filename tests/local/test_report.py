@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from adql_services.local.episodes import Episode
+from adql.episodes import EpisodeRecord
 from adql_services.local.history import Evaluated, Moment
 from adql_services.local.report import render, wall_seconds_at
 from adql_services.local.summary import Outcome, make_summary
@@ -12,7 +12,7 @@ from tests.local.runs import apart, observation, result, specification
 MOMENTS = [
     Moment(100.0 + t, float(t), 2.0 * t, 1_000 * t, 250 * t, 2, 1.0, 1_000 * t, 15.9) for t in range(9)
 ]  # fmt: skip
-EPISODES = [Episode(100.0 + i, i % 2, 20 * i, 10.0 + i, 10 + i) for i in range(300)]
+EPISODES = [EpisodeRecord(100.0 + i, i % 2, 20 * i, 10.0 + i, 10 + i, 0.1, None) for i in range(300)]
 EVALUATIONS = [Evaluated("periodic", 250 * i, 1_000 * i, 60.0 * i, 50.0 * i, 70.0 * i) for i in range(1, 9)]
 OUTCOME = Outcome("budget", 8.0, 16.0, 0, {"learner-0": {"push": 1.0, "gradient": 2.0}})
 

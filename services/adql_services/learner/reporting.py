@@ -9,6 +9,7 @@ from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
 from adql.agent.experience import Experience
 from adql.agent.study import Study
+from adql.episodes import EpisodeRecord
 from adql.errors import InputError
 from adql.schedules import Schedule
 from adql.telemetry import metrics
@@ -35,12 +36,10 @@ class EpisodeFile:
         self._broken = False
 
     def write(self, episodes: Iterable[Episode], slot: int, state: RunState) -> None:
-        """Appends a line an episode: Unix time, slot, the run's environment steps, return, length, ε, success."""
+        """Appends a line an episode."""
         now, steps = time.time(), state.clocks.environment_steps
-        lines = "".join(
-            f"{now:.3f},{slot},{steps},{e.episode_return:g},{e.length},{e.epsilon:.4f},{_flag(e.success)}\n"
-            for e in episodes
-        )
+        records = (EpisodeRecord(now, slot, steps, e.episode_return, e.length, e.epsilon, e.success) for e in episodes)
+        lines = "".join(f"{record.line()}\n" for record in records)
         if self._stream and lines:
             self._append(self._stream, lines.encode())
 
@@ -116,7 +115,3 @@ class MetricsReport:
 def observe_answer(operation: str, seconds: float) -> None:
     """Times a push or a pull."""
     (metrics.PUSH_SECONDS if operation == "push" else metrics.PULL_SECONDS).observe(seconds)
-
-
-def _flag(success: bool | None) -> str:
-    return "" if success is None else str(int(success))

@@ -1,37 +1,17 @@
 """episodes.csv: read whole, or as it grows; a torn or foreign line costs itself alone."""
 
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
+
+from adql.episodes import EpisodeRecord
 
 RECENT_EPISODES = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One line of episodes.csv."""
-
-    unix_seconds: float
-    slot: int
-    environment_steps: int
-    total: float
-    """Its return."""
-    length: int
-
-
-def read_episodes(path: Path) -> list[Episode]:
+def read_episodes(path: Path) -> list[EpisodeRecord]:
     """Returns the lines of episodes.csv that are whole."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:] if path.exists() else []
-    return [episode for line in lines if (episode := parse_episode(line))]
-
-
-def parse_episode(line: str) -> Episode | None:
-    """Returns one line of episodes.csv, None if it is torn."""
-    try:
-        moment, slot, steps, total, length, *_ = line.split(",")
-        return Episode(float(moment), int(slot), int(steps), float(total), int(length))
-    except ValueError:
-        return None
+    return [episode for line in lines if (episode := EpisodeRecord.parse(line))]
 
 
 class EpisodeTail:
@@ -43,8 +23,8 @@ class EpisodeTail:
 
     def mean_return(self) -> float | None:
         """Returns the mean return of the last episodes, None before the first."""
-        episodes = (parse_episode(line) for line in self._new_lines())
-        self._returns.extend(episode.total for episode in episodes if episode)
+        episodes = (EpisodeRecord.parse(line) for line in self._new_lines())
+        self._returns.extend(episode.episode_return for episode in episodes if episode)
         return sum(self._returns) / len(self._returns) if self._returns else None
 
     def _new_lines(self) -> list[str]:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from adql.config import RunSpecification, to_annotated_yaml
+from adql.episodes import EpisodeRecord
 from adql.parameters.files import write_atomically
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
-from adql_services.local.episodes import Episode, read_episodes
+from adql_services.local.episodes import read_episodes
 from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
 from adql_services.local.report_style import STYLE
 from adql_services.local.run_directory import RunDirectory
@@ -34,7 +35,7 @@ def render(
     specification: RunSpecification,
     summary: Tree,
     evaluations: Sequence[Evaluated],
-    episodes: Sequence[Episode],
+    episodes: Sequence[EpisodeRecord],
     moments: Sequence[Moment],
     command: str,
 ) -> str:
@@ -153,9 +154,9 @@ def _who_acts(specification: RunSpecification) -> str:
     return "actor" if specification.training.actors else "learner"
 
 
-def _training_figures(episodes: Sequence[Episode], who: str) -> list[str]:
+def _training_figures(episodes: Sequence[EpisodeRecord], who: str) -> list[str]:
     hint = f"while exploring; mean of the last {EPISODES_SMOOTHED} episodes of each {who}"
-    returns = _by_slot(episodes, [episode.total for episode in episodes], who)
+    returns = _by_slot(episodes, [episode.episode_return for episode in episodes], who)
     lengths = _by_slot(episodes, [float(episode.length) for episode in episodes], who)
     return [
         _figure("Training return", hint, _training(returns, "return")),
@@ -163,7 +164,7 @@ def _training_figures(episodes: Sequence[Episode], who: str) -> list[str]:
     ]
 
 
-def _by_slot(episodes: Sequence[Episode], values: Sequence[float], who: str) -> list[Line]:
+def _by_slot(episodes: Sequence[EpisodeRecord], values: Sequence[float], who: str) -> list[Line]:
     slots: dict[int, list[Point]] = {}
     for episode, value in zip(episodes, values, strict=True):
         slots.setdefault(episode.slot, []).append((float(episode.environment_steps), value))

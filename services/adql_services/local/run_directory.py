@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from adql.config import RunSpecification, to_yaml
+from adql.episodes import EPISODES_HEADER
 from adql.errors import InputError
 from adql.parameters.files import write_atomically
 
-EPISODES_HEADER = "unix_seconds,slot,run_environment_steps,return,length,epsilon,success\n"
 NEEDED_BYTES = 64 * 1024**2
 """Free space without which a run is not begun: the store's append-only file alone grows to several times that."""
 
@@ -133,7 +133,7 @@ class RunDirectory:
         for folder in (self.store, self.replay, self.logs):
             folder.mkdir()
         self.note_command(arguments)
-        self.episodes.write_text(EPISODES_HEADER, encoding="utf-8")
+        self.episodes.write_text(f"{EPISODES_HEADER}\n", encoding="utf-8")
         self.write_specification(specification)
 
     def note_command(self, arguments: Sequence[str]) -> None:
