@@ -1,0 +1,103 @@
+"""What the documents tell a newcomer to type: programs run, commands and settings are accepted, paths exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from adql.agent import make_network, resolve
+from adql.config import EnvironmentSettings, NetworkSettings, load_specification
+from adql_services import cli
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.zh.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", *(f"docs/{name}.md" for name in ("ARCHITECTURE", "DECISIONS", "RESULTS")))
+POLICY = "policy-best.safetensors"
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def commands(document: str) -> list[list[str]]:
+    """Every ``adql …`` of the shell blocks, in words, without comments, variables before it and what is behind &."""
+    lines = [line for block in blocks(document, "sh") for line in block.splitlines() if re.search(r"\badql ", line)]
+    words = [shlex.split(line.rstrip(" &"), comments=True) for line in lines]
+    return [[word for word in line[line.index("adql") + 1 :] if word != "&"] for line in words if "adql" in line]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A policy as a run writes it, of parameters that are all 0."""
+    environment = resolve(EnvironmentSettings(id="CartPole-v1"))
+    network = make_network(NetworkSettings(), environment.signature)
+    vector = np.zeros(sum(entry.size for entry in network.manifest.entries), np.float32)
+    keys = f'{{"environment": {environment.model_dump_json()}, "network": {NetworkSettings().model_dump_json()}}}'
+    save_file(dict(network.manifest.views(vector)), tmp_path / POLICY, {"keys": keys})
+    return tmp_path
+
+
+@pytest.mark.parametrize("document", READMES)
+def test_programs_of_the_readme_are_short_and_do_what_they_say(document, stored, capsys):
+    programs = blocks(document, "python")
+    assert len(programs) == 2 and max(len(program.splitlines()) for program in programs) <= 25
+    answers = []
+    for program in programs:
+        exec(compile(re.sub(r"runs/CartPole-v1-<[^>]+>", str(stored), program), document, "exec"), {})
+        answers.append(float(capsys.readouterr().out))
+    # A policy of zeros always does the same and falls after a few steps; −13 is the best return there is on the cliff.
+    assert 5 <= answers[0] <= 20 and answers[1] == -13
+
+
+@pytest.mark.parametrize("document", READMES)
+def test_commands_and_settings_of_the_readme_are_accepted(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("experiment.yaml").write_text(blocks(document, "yaml")[0], encoding="utf-8")
+    found = commands(document)
+    assert len(found) >= 14
+    for words in found:
+        options = cli._options(words)
+        if "specification" in options:
+            load_specification(*cli._layers(options), {})
+
+
+def test_both_readmes_show_the_same_commands_settings_and_programs():
+    for language in ("python", "yaml", "sh"):
+        english, chinese = ([_bare(block) for block in blocks(document, language)] for document in READMES)
+        assert english == chinese
+    rows, headings = ([_count(document, mark) for document in READMES] for mark in (r"^\|", r"^## "))
+    assert rows[0] == rows[1] and headings[0] == headings[1]
+
+
+def _bare(block: str) -> list[str]:
+    """The lines of a block without comments and the time in the name of a run, which are told in words."""
+    return [re.sub(r"\s*#.*", "", re.sub(r"<[^>]+>", "", line)) for line in block.splitlines()]
+
+
+def _count(document: str, mark: str) -> int:
+    return len(re.findall(mark, (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_names_in_the_tree_exists(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = [(ROOT / document).parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
+    modules = [ROOT / f"{name.replace('.', '/')}.py" for name in re.findall(r"-m (tests\.[\w.]+)", text)]
+    files = [ROOT / name for name in re.findall(r"\btests/[\w/]+\.py\b", text)]
+    rooms = re.findall(r"`((?:agent|config|local|parameters|replay|wire|learner)/\w+\.py)`", text)
+    sources = [ROOT / "services/adql_services", ROOT / "libs/adql"]
+    assert [str(path) for path in (*links, *modules, *files) if not path.exists()] == []
+    assert [room for room in rooms if not any((source / room).exists() for source in sources)] == []
+
+
+def test_map_of_the_code_names_every_room():
+    code_map = blocks("docs/ARCHITECTURE.md", "")[1]
+    for source in ("services/adql_services", "libs/adql"):
+        for path in (ROOT / source).iterdir():
+            room = f"{path.name}/" if path.is_dir() else path.name
+            if not room.startswith("_") and room != "py.typed":
+                assert re.search(rf"(^|\s){re.escape(room)}(\s|$)", code_map), room
