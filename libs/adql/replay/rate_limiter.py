@@ -19,7 +19,9 @@ class RateLimiter:
     with ``request`` the transitions of the largest sample request and ``chunk`` those of an insert. Because
     2·bound ≥ 2·request + chunk·samples_per_insert, at every error one side may go on, and a learner that leaves
     (which narrows the bound) never locks the others up. Batches given back after inserts used their room may leave the
-    error above the bound: inserts wait for that to pass. ``samples_per_insert`` None: only ``min_size`` is kept.
+    error above the bound: inserts wait for that to pass. A request whose answer was lost counts as sampled, although
+    its retry is served anew: each such loss lets the error drift by one request, towards fewer samples. What the error
+    says is what was handed out. ``samples_per_insert`` None: only ``min_size`` is kept.
     """
 
     def __init__(
