@@ -136,13 +136,6 @@ def test_soft_target_depends_on_the_steps_and_not_on_how_they_were_cut() -> None
     np.testing.assert_allclose(whole.vector - whole.target_vector, 0.9**7, atol=1e-6)
 
 
-def test_soft_target_of_many_learners_moves_by_the_steps_of_one() -> None:
-    learner = dense_learner(SOFT)
-    learner.vector += 1.0
-    learner.advance_target(0, 24, learner.vector, learners=8)
-    np.testing.assert_allclose(learner.vector - learner.target_vector, 0.9**3, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("before", "after", "copied"),
     [(0, 99, False), (99, 100, True), (100, 199, False), (150, 420, True), (100, 100, False)],

@@ -22,14 +22,14 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.pushed: list[tuple[np.ndarray, Version, int, int]] = []
         self.answers: list[PushAnswer] = []
-        self.clock = 0
+        self.clock, self.epoch = 0, 1
         self.unanswered = 0
         self.newest = parameters(0, 1.0)
         self.encoding = "float32"
 
     @property
     def state(self) -> RunState:
-        return RunState("run", Version(1, 0), Version(1, 0), Clocks(0, self.clock), "running", 2)
+        return RunState("run", Version(self.epoch, 0), Version(1, 0), Clocks(0, self.clock), "running", 2)
 
     def pull(self, newer_than, wait_seconds=0.0) -> Parameters | None:
         return self.newest if self.newest.version != newer_than else None
@@ -179,32 +179,35 @@ def test_soft_target_moves_by_the_steps_of_one_learner_and_under_gradient_by_all
     assert learner.target_vector.tolist() == [target] * SIZE
 
 
-def test_periodic_target_copies_the_servers_parameters_when_the_runs_clock_crosses_a_multiple():
+@pytest.mark.parametrize(("rule", "clocks"), [("average", (19, 22, 38, 62)), ("gradient", (9, 11, 19, 31))])
+def test_periodic_target_copies_the_servers_parameters_each_period_of_one_learner(rule: str, clocks):
+    """Period 10, two live learners: 20 steps of the run, under ``gradient`` 10."""
     spec = specification(
-        "update.sync_every=1", "algorithm.target={kind: periodic, period_learner_steps: 10}", "update.overlap=false"
+        f"update.rule={rule}",
+        "update.sync_every=1",
+        "update.overlap=false",
+        "algorithm.target={kind: periodic, period_learner_steps: 10}",
     )
     learner, server, synchroniser = learner_under(spec)
     targets = []
-    for number, server.clock in enumerate((9, 11, 19, 31), start=1):
+    for number, server.clock in enumerate(clocks, start=1):
         server.answers = [PushAnswer("applied", parameters(number, 10.0 * number))]
-        steps(learner, synchroniser, 1)
+        synchroniser.push(learner.vector, 0) if rule == "gradient" else steps(learner, synchroniser, 1)
         targets.append(float(learner.target_vector[0]))
     assert targets == [1.0, 20.0, 20.0, 40.0]
 
 
-def test_new_epoch_starts_the_targets_clock_afresh():
+@pytest.mark.parametrize(("clock", "target"), [(38, 1.0), (44, 30.0)])
+def test_new_epoch_brings_the_copy_that_it_has_passed(clock: int, target: float):
     spec = specification(
-        "update.sync_every=1", "algorithm.target={kind: periodic, period_learner_steps: 10}", "update.overlap=false"
+        "update.sync_every=1", "algorithm.target={kind: periodic, period_learner_steps: 20}", "update.overlap=false"
     )
     learner, server, synchroniser = learner_under(spec)
-    server.clock, server.answers = 25, [PushAnswer("applied", parameters(5, 20.0))]
+    server.clock, server.answers = 36, [PushAnswer("applied", parameters(5, 20.0))]
     steps(learner, synchroniser, 1)
-    server.clock, server.answers = 14, [PushAnswer("stale", parameters(3, 30.0, epoch=2))]
+    server.epoch, server.clock, server.answers = 2, clock, [PushAnswer("stale", parameters(3, 30.0, epoch=2))]
     steps(learner, synchroniser, 1)
-    assert learner.target_vector.tolist() == [20.0] * SIZE
-    server.clock, server.answers = 20, [PushAnswer("applied", parameters(4, 40.0, epoch=2))]
-    steps(learner, synchroniser, 1)
-    assert learner.target_vector.tolist() == [40.0] * SIZE
+    assert learner.target_vector.tolist() == [target] * SIZE
 
 
 def test_divergence_is_the_distance_to_the_servers_parameters():

@@ -27,7 +27,7 @@ BUGS = {
         f"{CONFORMANCE}[plain-periodic-11]",
     ),
     "target copied one step late": (
-        Bug(f"{AGENT}/learner.py", f"after // {PERIOD} > clock_before // {PERIOD}", f"before % {PERIOD} == 0"),
+        Bug(f"{AGENT}/learner.py", f"after // {PERIOD} > steps_before // {PERIOD}", f"before % {PERIOD} == 0"),
         f"{CONFORMANCE}[plain-periodic-11]",
     ),
     "ε of the step before": (

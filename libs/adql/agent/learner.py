@@ -67,22 +67,20 @@ class DqnLearner:
         norm = self._clipped(gradient)
         return gradient, StepResult(errors, loss, float(q.mean()), float(q.max()), norm)
 
-    def advance_target(self, clock_before: int, clock_after: int, server_vector: Array, learners: int = 1) -> None:
-        """Moves θ' on for the run's learner steps from ``clock_before`` to ``clock_after``; fewer than 0 count as 0.
+    def advance_target(self, steps_before: float, steps_after: float, server_vector: Array) -> None:
+        """Moves θ' on from one reading of its clock (``target_clock``) to the next; back is no movement.
 
-        Soft: θ' ← θ' + (1 − (1 − τ)^(Δ/L))(θ − θ'), Δ being those steps, L the ``learners`` whose steps stand beside
-        each other instead of following one another: by Δ alone the target of 8 would be hardly more than θ itself.
-        Periodic: θ' ← ``server_vector`` (P,), just pulled, if a multiple of the period was crossed. After an epoch
-        change the caller starts afresh with the new epoch's clock as both.
+        Soft: θ' ← θ' + (1 − (1 − τ)^Δ)(θ − θ'), Δ being the steps between. Periodic: θ' ← ``server_vector`` (P,), just
+        pulled, if a multiple of the period was crossed.
         """
-        target, steps = self._algorithm.target, clock_after - clock_before
+        target, steps = self._algorithm.target, steps_after - steps_before
         if steps <= 0:
             return
         if target.kind == "soft":
             np.subtract(self.vector, self.target_vector, out=self._scratch)
-            self._scratch *= 1.0 - (1.0 - target.tau) ** (steps / learners)
+            self._scratch *= 1.0 - (1.0 - target.tau) ** steps
             self.target_vector += self._scratch
-        elif clock_after // target.period_learner_steps > clock_before // target.period_learner_steps:
+        elif steps_after // target.period_learner_steps > steps_before // target.period_learner_steps:
             np.copyto(self.target_vector, server_vector)
 
     def _evaluated(self, batch: TransitionBatch) -> tuple[Array, Array]:

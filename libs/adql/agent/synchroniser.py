@@ -8,6 +8,7 @@ from adql.agent import merging
 from adql.agent.activity import Stopwatch
 from adql.agent.learner import DqnLearner
 from adql.agent.sources import ParameterSource
+from adql.agent.target_clock import TargetClock
 from adql.config import RunSpecification
 from adql.config.effective import overlaps
 from adql.types import Array, Float32Array, Parameters, PushAnswer, Version
@@ -39,7 +40,7 @@ class Synchroniser:
         self._rule = merging.make_merge(self._update)
         self._base = start
         self._under_way: _Push | None = None
-        self._target_epoch, self._target_clock = start.version.epoch, source.state.clocks.learner_steps
+        self._target_clock = TargetClock(source.state, alone=self._update.rule == "gradient")
         self._local_steps = 0
         self.outcomes: dict[str, int] = {}
         """Answers so far by outcome."""
@@ -107,13 +108,9 @@ class Synchroniser:
 
     def _rebase(self, parameters: Parameters) -> None:
         self._base = parameters
-        clock = self._source.state.clocks.learner_steps
-        if parameters.version.epoch != self._target_epoch:
-            self._target_epoch, self._target_clock = parameters.version.epoch, clock
-        # Every gradient moves θ whole; the local steps of many learners move it little further than those of one.
-        learners = 1 if self._update.rule == "gradient" else max(1, self._source.state.learners)
-        self._learner.advance_target(self._target_clock, clock, parameters.vector, learners)
-        self._target_clock = max(self._target_clock, clock)
+        before = self._target_clock.steps
+        self._target_clock.advance(self._source.state)
+        self._learner.advance_target(before, self._target_clock.steps, parameters.vector)
 
     def _distance_to_base(self) -> float:
         base = self._base.vector

@@ -110,13 +110,16 @@ class OptimizerSettings(Section):
 
 
 class TargetSettings(Section):
-    """The target network, driven by the server's learner-step clock."""
+    """The target network, driven by the server's learner-step clock.
+
+    A step counts whole under ``gradient``; else it is one of many live learners', and counts 1/their number.
+    """
 
     kind: Literal["periodic", "soft"] = "soft"
     period_learner_steps: PositiveInt = 128
-    """Periodic: copies the server's parameters at the pull that crosses a multiple."""
+    """Periodic: copies the server's parameters at the pull that crosses a multiple of so many steps."""
     tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
-    """Soft: per step of the run under ``gradient``; else per step of one learner, a step of the run/live learners."""
+    """Soft: per step."""
 
 
 class AlgorithmSettings(Section):
