@@ -18,7 +18,7 @@ ALLOWED = {
     "adql.config": {"adql.errors", "adql.schedules"},
     "adql.agent": {
         "adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.episodes",
-        "adql.parameters.optimizers", "adql.parameters.initial",
+        "adql.parameters.optimizers", "adql.parameters.initial", "adql.parameters.policies",
     },
     "adql.replay": {"adql.types", "adql.errors", "adql.config"},
     "adql.parameters": {

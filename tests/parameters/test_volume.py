@@ -3,8 +3,10 @@ import pytest
 
 from adql.errors import CheckpointError, StoreLostError
 from adql.parameters import run_record
+from adql.parameters.files import read_tensors, write_tensors
+from adql.parameters.policies import StoredPolicy
 from adql.parameters.run_record import Episodes
-from adql.parameters.volume import BEST, LAST, Volume, check_store, read_policy
+from adql.parameters.volume import BEST, LAST, Volume, check_store
 from adql.types import ArraySpec, Manifest
 from tests.parameters.servers import commit, owning_server, push_many, restarted
 
@@ -33,16 +35,17 @@ def task_of(server):
 def test_policy_names_its_arrays_and_its_run(volume, tmp_path, server, session):
     push_many(server, session, 2)
     volume.write_last(commit(server))
-    vector, metadata = read_policy(tmp_path / LAST, MANIFEST)
-    assert vector.tolist() == [2, 0, 0, 0]
+    stored = StoredPolicy.read(tmp_path / LAST)
+    metadata = stored.metadata
+    assert stored.vector(MANIFEST).tolist() == [2, 0, 0, 0]
     assert (metadata["run"], metadata["version"]) == ("adql", "1.2")
     assert metadata["config_hash"] == server.identity.config_hash
 
 
 def test_policy_of_another_network_is_refused(volume, tmp_path, server):
     volume.write_last(commit(server))
-    with pytest.raises(CheckpointError, match=r"no array table of shape \(4, 1\)"):
-        read_policy(tmp_path / LAST, Manifest((ArraySpec("table", (4, 1)),)))
+    with pytest.raises(CheckpointError, match=r"has arrays .*\(2, 2\).*its network has .*\(4, 1\)"):
+        StoredPolicy.read(tmp_path / LAST).vector(Manifest((ArraySpec("table", (4, 1)),)))
 
 
 def test_version_is_kept_until_its_evaluation_is_reported(volume, server, session):
@@ -51,10 +54,35 @@ def test_version_is_kept_until_its_evaluation_is_reported(volume, server, sessio
     task = task_of(server)
     volume.keep_for_evaluation(task, state)
     volume.forget_evaluations_but((task,))
-    assert volume.read_for_evaluation(task).tolist() == [5, 0, 0, 0]
+    assert volume.read_for_evaluation(task, server.identity.config_hash).tolist() == [5, 0, 0, 0]
     volume.forget_evaluations_but(())
     with pytest.raises(CheckpointError):
-        volume.read_for_evaluation(task)
+        volume.read_for_evaluation(task, server.identity.config_hash)
+
+
+def kept_as(damage, arrays, metadata):
+    """Returns arrays and metadata of a kept version after ``damage``."""
+    table, more = arrays["table"], {}
+    if damage == "dtype":
+        table = table.astype(np.float64)
+    elif damage == "not finite":
+        table = np.full_like(table, np.nan)
+    elif damage == "one array more":
+        more = {"other": np.zeros(1, np.float32)}
+    elif damage in metadata:
+        metadata = metadata | {damage: "9.9"}
+    return {"table": table, **more}, metadata
+
+
+@pytest.mark.parametrize("damage", ["dtype", "not finite", "one array more", "version", "config_hash"])
+def test_kept_version_with_another_dtype_numbers_arrays_or_owner_is_not_handed_out(volume, tmp_path, server, damage):
+    push_many(server, server.register("both").identifier, 5)
+    state, task = commit(server), task_of(server)
+    volume.keep_for_evaluation(task, state)
+    file = tmp_path / "evaluations" / f"{task.version}.safetensors"
+    write_tensors(file, *kept_as(damage, *read_tensors(file)))
+    with pytest.raises(CheckpointError, match=r"arrays|not finite|version 9\.9|another run"):
+        volume.read_for_evaluation(task, server.identity.config_hash)
 
 
 def test_folder_of_kept_versions_that_was_deleted_is_made_again(volume, tmp_path, server, session):
@@ -62,7 +90,7 @@ def test_folder_of_kept_versions_that_was_deleted_is_made_again(volume, tmp_path
     state, task = commit(server), task_of(server)
     (tmp_path / "evaluations").rmdir()
     volume.keep_for_evaluation(task, state)
-    assert volume.read_for_evaluation(task).tolist() == [5, 0, 0, 0]
+    assert volume.read_for_evaluation(task, server.identity.config_hash).tolist() == [5, 0, 0, 0]
 
 
 def test_best_policy_is_the_evaluated_version_and_not_a_later_one(volume, tmp_path, server, session):
@@ -70,7 +98,7 @@ def test_best_policy_is_the_evaluated_version_and_not_a_later_one(volume, tmp_pa
     volume.keep_for_evaluation(task := task_of(server) or pytest.fail("due"), commit(server))
     push_many(server, session, 5)
     volume.promote_to_best(task)
-    assert read_policy(tmp_path / BEST, MANIFEST)[0].tolist() == [5, 0, 0, 0]
+    assert StoredPolicy.read(tmp_path / BEST).vector(MANIFEST).tolist() == [5, 0, 0, 0]
 
 
 def test_log_keeps_reported_evaluations_over_a_restart(volume, tmp_path, server):
@@ -170,4 +198,4 @@ def test_evaluated_vector_has_the_flat_order(volume, server):
     kept = type(state)(state.mark, vector, {}, state.record)
     task = run_record.Task(1, "periodic", 2, 0, 1, 0, 10, 0)
     volume.keep_for_evaluation(task, kept)
-    assert volume.read_for_evaluation(task).tolist() == [0, 1, 2, 3]
+    assert volume.read_for_evaluation(task, server.identity.config_hash).tolist() == [0, 1, 2, 3]

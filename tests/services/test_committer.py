@@ -131,7 +131,7 @@ def test_version_is_kept_until_the_durable_record_no_longer_waits_for_it(machine
     committing = committer_of(machine, store, volume)
     asyncio.run(scenario(committing))
     assert [task.identifier for task in machine.evaluations.waiting] == [2]
-    assert len(volume.read_for_evaluation(reported[0])) == SIZE
+    assert len(volume.read_for_evaluation(reported[0], machine.identity.config_hash)) == SIZE
 
 
 def test_kept_version_that_cannot_be_removed_does_not_end_the_server(machine, store, volume, monkeypatch):

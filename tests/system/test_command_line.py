@@ -92,7 +92,7 @@ def test_corrupt_and_foreign_policies_are_refused(copied):
     policy = copied / "policy-best.safetensors"
     whole = policy.read_bytes()
     policy.write_bytes(whole[:100])
-    check_refused(adql("evaluate", copied), "is not a policy")
+    check_refused(adql("evaluate", copied), "cannot be read")
     policy.unlink()
     check_refused(adql("evaluate", copied), "does not exist", "--policy last")
     policy.write_bytes(whole)

@@ -7,16 +7,15 @@ evaluations/<n>.safetensors   versions that wait for their evaluation
 policy-best.safetensors, policy-last.safetensors
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from adql.errors import CheckpointError, InputError, StoreLostError
+from adql.errors import InputError, StoreLostError
 from adql.parameters.checkpoints import Checkpoints
 from adql.parameters.evaluation_log import EvaluationLog
-from adql.parameters.files import read_tensors, remove_leftovers, write_atomically, write_tensors
+from adql.parameters.files import remove_leftovers, write_atomically, write_tensors
+from adql.parameters.policies import StoredPolicy
 from adql.parameters.run_record import Task
 from adql.parameters.state import Mark, RunIdentity, State
 from adql.parameters.watermark import VolumeRecord, Watermark
@@ -57,13 +56,16 @@ class Volume:
         """Keeps a committed version until its evaluation is reported."""
         self._write_policy(self._evaluation(task.version), state)
 
-    def read_for_evaluation(self, task: Task) -> Float32Array:
+    def read_for_evaluation(self, task: Task, config_hash: str) -> Float32Array:
         """Returns the kept version of ``task``, shape (P,).
 
         Raises:
-            CheckpointError: the file is gone or damaged.
+            CheckpointError: the file is gone, damaged, of another version or configuration.
         """
-        return self._read_policy(self._evaluation(task.version))
+        stored = StoredPolicy.read(self._evaluation(task.version))
+        stored.check_owner(config_hash)
+        stored.check_version(str(task.version))
+        return stored.vector(self._manifest)
 
     def forget_evaluations_but(self, waiting: tuple[Task, ...]) -> None:
         """Removes kept versions that nobody waits for."""
@@ -87,9 +89,6 @@ class Volume:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(path, self._manifest.views(state.parameters), policy_metadata(state))
 
-    def _read_policy(self, path: Path) -> Float32Array:
-        return read_policy(path, self._manifest)[0]
-
 
 def policy_metadata(state: State) -> dict[str, str]:
     """Returns what a policy file says about itself; ``keys`` is JSON of what defines the run."""
@@ -102,21 +101,6 @@ def policy_metadata(state: State) -> dict[str, str]:
         "learner_steps": str(state.record.learner_steps),
         "keys": msgspec.json.encode(identity.keys).decode(),
     }
-
-
-def read_policy(path: Path, manifest: Manifest) -> tuple[Float32Array, Mapping[str, str]]:
-    """Returns the flat vector (P,) of a policy file and its metadata.
-
-    Raises:
-        CheckpointError: missing, damaged, or of another network.
-    """
-    arrays, metadata = read_tensors(path)
-    vector = np.empty(manifest.size, dtype=np.float32)
-    for name, view in manifest.views(vector).items():
-        if name not in arrays or arrays[name].shape != view.shape:
-            raise CheckpointError(f"{path} holds no array {name} of shape {view.shape}; it belongs to another network")
-        view[...] = arrays[name]
-    return vector, metadata
 
 
 def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
-from adql.agent.policy import Policy, load_policy
+from adql.agent.policy import policy_of
 from adql.config import RunSpecification, config_hash, load_specification
 from adql.episodes import interquartile_mean
-from adql.errors import CheckpointError, InputError
+from adql.errors import InputError
+from adql.parameters.policies import StoredPolicy
 from adql_services.local.run_directory import RunDirectory
 
 
@@ -24,25 +25,12 @@ def evaluate(path: Path, which: str, episodes: int, seed: int, *, as_json: bool)
         raise InputError(f"{path} holds no run (no run.yaml); name the DIR of an `adql train`")
     specification = load_specification(directory.specification, environ={})
     file = directory.best_policy if which == "best" else directory.last_policy
-    policy = load_policy(file)
-    check_owner(file, policy, specification)
+    stored = StoredPolicy.read(file)
+    stored.check_owner(config_hash(specification))
+    policy = policy_of(stored)
     results = play_episodes(specification.environment, policy.network, policy.vector, episodes, seed)
     sys.stdout.write(_told(_figures(specification, results), as_json))
     return 0
-
-
-def check_owner(file: Path, policy: Policy, specification: RunSpecification) -> None:
-    """Refuses the policy of another environment or of other settings.
-
-    Raises:
-        CheckpointError: it says which configuration it belongs to.
-    """
-    found, own = policy.metadata.get("config_hash", "none"), config_hash(specification)
-    if found != own:
-        raise CheckpointError(
-            f"{file} belongs to another run: it has configuration {found[:12]}, this one {own[:12]}; "
-            "evaluate another run's policy with its own DIR"
-        )
 
 
 def _figures(specification: RunSpecification, results: EpisodeResults) -> dict[str, float | int | None]:

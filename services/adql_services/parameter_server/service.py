@@ -221,7 +221,8 @@ class ParameterService:
         if task is None:
             return None
         try:
-            return task, await asyncio.to_thread(self._volume.read_for_evaluation, task)
+            own = self._machine.identity.config_hash
+            return task, await asyncio.to_thread(self._volume.read_for_evaluation, task, own)
         except CheckpointError as error:
             get_logger().error("a kept version is lost; its evaluation is given up", error=str(error))
             self._machine.give_up(task)

@@ -1,0 +1,71 @@
+"""Policy files: one reader for the server, which hands kept versions out, and for whoever plays a stored policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from adql.errors import CheckpointError
+from adql.parameters.files import read_tensors
+from adql.types import Array, Float32Array, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    """What one policy file holds; nothing in it was compared with anything yet."""
+
+    path: Path
+    arrays: Mapping[str, Array]
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "StoredPolicy":
+        """Reads a whole file.
+
+        Raises:
+            CheckpointError: missing, torn or damaged.
+        """
+        if not path.exists():
+            raise CheckpointError(f"{path} does not exist: no policy was evaluated yet; try --policy last")
+        return cls(path, *read_tensors(path))
+
+    def vector(self, manifest: Manifest) -> Float32Array:
+        """Returns the flat vector (P,) of the network of ``manifest``.
+
+        Raises:
+            CheckpointError: arrays too many or too few, of other shapes or dtypes, or not finite.
+        """
+        found = {name: (array.shape, array.dtype.name) for name, array in self.arrays.items()}
+        wanted = {entry.name: (entry.shape, entry.dtype) for entry in manifest.entries}
+        if found != wanted:
+            raise CheckpointError(f"{self.path} has arrays {found}, its network has {wanted}: {_DAMAGED}")
+        vector = np.concatenate([self.arrays[entry.name].ravel() for entry in manifest.entries])
+        if not np.isfinite(vector).all():
+            raise CheckpointError(f"{self.path} holds numbers that are not finite: {_DAMAGED}")
+        return vector
+
+    def check_owner(self, config_hash: str) -> None:
+        """Refuses the policy of another environment or of other settings.
+
+        Raises:
+            CheckpointError: it says which configuration it belongs to.
+        """
+        found = self.metadata.get("config_hash", "none")
+        if found != config_hash:
+            raise CheckpointError(
+                f"{self.path} belongs to another run: it has configuration {found[:12]}, this one {config_hash[:12]}; "
+                "evaluate another run's policy with its own DIR"
+            )
+
+    def check_version(self, version: str) -> None:
+        """Refuses a file of another version than it was kept for.
+
+        Raises:
+            CheckpointError: it says which version it has.
+        """
+        if (found := self.metadata.get("version", "none")) != version:
+            raise CheckpointError(f"{self.path} holds version {found}, not {version}: {_DAMAGED}")
+
+
+_DAMAGED = "it is damaged; try another file or the other --policy"
