@@ -17,6 +17,7 @@ from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
 from adql_services.replay.app import _Limits
 from tests.replay.tables import numbers_of, transitions
+from tests.services.plain_http import ask
 from tests.services.replay_process import running_replay
 
 SIGNATURE = {"observation_shape": [4], "actions": 3}
@@ -112,7 +113,7 @@ def test_a_wait_that_comes_to_nothing_ends_within_its_second_and_says_when_to_co
     start = time.monotonic()
     query = f"batches=1&batch_size=1&session=a&config_hash={config_hash(LIMITED)}&wait=20"
     with pytest.raises(RateLimitedError, match="below min_size") as refusal:
-        connection.request("GET", f"{routes.SAMPLE}?{query}")
+        connection.request("POST", f"{routes.SAMPLE}?{query}")
     assert 0.9 < time.monotonic() - start < 5.0
     assert refusal.value.details["retry_after_ms"] == 50
     connection.close()
@@ -143,10 +144,10 @@ BAD_REQUESTS = {
     "chunk kind": ("POST", routes.INSERT, BINARY, insert_body(chunk="x"), 422),
     "session": ("POST", routes.INSERT, BINARY, insert_body(session="x" * 129), 422),
     "wait": ("POST", f"{routes.INSERT}?wait=nan", BINARY, insert_body(), 422),
-    "sample of nothing": ("GET", f"{SAMPLE}&batches=0&batch_size=1", {}, b"", 422),
-    "sample without size": ("GET", SAMPLE, {}, b"", 422),
-    "sample too large": ("GET", f"{SAMPLE}&batches=9&batch_size=32", {}, b"", 422),
-    "sample of another run": ("GET", f"{routes.SAMPLE}?session=a&config_hash=x&batches=1&batch_size=1", {}, b"", 412),
+    "sample of nothing": ("POST", f"{SAMPLE}&batches=0&batch_size=1", {}, b"", 422),
+    "sample without size": ("POST", SAMPLE, {}, b"", 422),
+    "sample too large": ("POST", f"{SAMPLE}&batches=9&batch_size=32", {}, b"", 422),
+    "sample of another run": ("POST", f"{routes.SAMPLE}?session=a&config_hash=x&batches=1&batch_size=1", {}, b"", 412),
     "priorities": ("POST", routes.PRIORITIES, BINARY, b"ADQL", 422),
     "return": ("POST", routes.RETURN, JSON, b'{"incarnation": 1, "batches": ["1"]}', 422),
     "return of anything": ("POST", routes.RETURN, JSON, b"[1", 422),
@@ -192,10 +193,16 @@ def test_without_a_token_nothing_is_answered(tmp_path):
             client.table()
 
 
+def test_a_sample_is_no_get_since_it_counts(free):
+    answer = ask(free.address, "GET", f"{SAMPLE}&batches=1&batch_size=1")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
 def test_description_names_every_route(raw):
     described = json.loads(bytes(raw.request("GET", routes.OPENAPI).body))["paths"]
     own = (routes.INSERT, routes.SAMPLE, routes.PRIORITIES, routes.RETURN, routes.SNAPSHOT, routes.TABLE)
     assert set(described) == set(own)
+    assert "requestBody" in described[routes.INSERT]["post"] and "requestBody" not in described[routes.SAMPLE]["post"]
 
 
 def test_the_side_port_is_ready_and_shows_the_table(free):

@@ -170,7 +170,7 @@ class ReplayClient:
         if self._asked is None:
             raise RuntimeError("no sample is under way; begin_sample() first")
         path, wait_seconds = self._asked
-        self._bulk.begin("GET", path, wait_seconds=wait_seconds)
+        self._bulk.begin("POST", path, wait_seconds=wait_seconds)
         self._sent = True
 
     def _receive_sample(self) -> list[tuple[ReplaySample, int]]:

@@ -15,6 +15,7 @@ NEXT_EVALUATION = "/v1/evaluations/next"
 
 INSERT = "/v1/insert"
 SAMPLE = "/v1/sample"
+"""POST without a body: what is drawn counts as sampled, so that no proxy may repeat or keep it as it may a GET."""
 PRIORITIES = "/v1/priorities"
 RETURN = "/v1/return"
 SNAPSHOT = "/v1/snapshot"

@@ -88,9 +88,10 @@ def _add_inserting(app: FastAPI, service: ReplayService, limits: _Limits) -> Non
         body = await read_body(request, limit=limits.insert_bytes)
         message = codec.decode(body, limits.insert_arrays, optional=replay_format.OPTIONAL_INSERT_ARRAYS)
         service.check_configuration(message.text("config_hash"))
-        td_errors = message.arrays.pop("td_error", None)
+        columns = {name: array for name, array in message.arrays.items() if name != "td_error"}
         session, chunk = message.text("session", 128), message.integer("chunk")
-        return json_answer(await service.insert(session, chunk, message.arrays, td_errors, query.wait))
+        result = await service.insert(session, chunk, columns, message.arrays.get("td_error"), query.wait)
+        return json_answer(result)
 
     @bulk_route(app, "POST", routes.PRIORITIES, NoQuery, answer=PriorityResult)
     async def priorities(request: Request, query: NoQuery) -> Response:
@@ -101,7 +102,7 @@ def _add_inserting(app: FastAPI, service: ReplayService, limits: _Limits) -> Non
 
 
 def _add_sampling(app: FastAPI, service: ReplayService, limits: _Limits) -> None:
-    @bulk_route(app, "GET", routes.SAMPLE, Sample)
+    @bulk_route(app, "POST", routes.SAMPLE, Sample, body=False)
     async def sample(request: Request, query: Sample) -> Response:
         service.check_configuration(query.config_hash)
         result = await service.sample(query.session, query.batches, query.batch_size, query.wait)

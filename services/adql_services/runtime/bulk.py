@@ -38,6 +38,8 @@ class BulkRoute:
     query: type[msgspec.Struct]
     answer: type | None
     """Record of the JSON answer; None: the answer is binary."""
+    body: bool
+    """Whether it reads a binary body."""
     handler: Handler[Any]
 
     async def respond(self, request: Request) -> Response:
@@ -59,7 +61,7 @@ class BulkRoute:
             ],
             "responses": {"200": {"description": "Done", "content": self._content()}},
         }
-        if self.method == "POST":
+        if self.body:
             described["requestBody"] = {"required": True, "content": {routes.BINARY: {}}}
         return {self.method.lower(): described}
 
@@ -84,12 +86,14 @@ class BulkDispatch:
 
 
 def bulk_route(
-    app: FastAPI, method: str, path: str, query: type[QueryT], *, answer: type | None = None
+    app: FastAPI, method: str, path: str, query: type[QueryT], *, answer: type | None = None, body: bool | None = None
 ) -> Callable[[Handler[QueryT]], Handler[QueryT]]:
-    """Adds a bulk route to an application that ``application`` made."""
+    """Adds a bulk route to an application that ``application`` made; by default a POST has a body."""
 
     def add(handler: Handler[QueryT]) -> Handler[QueryT]:
-        app.state.bulk[path] = BulkRoute(method, path, query, answer, handler)
+        app.state.bulk[path] = BulkRoute(
+            method, path, query, answer, method == "POST" if body is None else body, handler
+        )
         return handler
 
     return add
