@@ -8,6 +8,7 @@ from adql.config.identity import IDENTITY
 from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
 from adql_services.local.addresses import remove_abandoned
+from adql_services.local.memory import check_memory
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
 from adql_services.local.stopping import StopRequest
@@ -26,6 +27,7 @@ def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> 
     directory = RunDirectory.open(path)
     directory.check_space(NEEDED_BYTES)
     specification = changed(directory.specification, assignments)
+    check_memory(specification)
     check_table(specification)
     check_not_over(path, specification, read_summary(directory.summary))
     directory.write_specification(specification)

@@ -9,6 +9,7 @@ from adql.config import RunSpecification
 from adql.wire.replay_format import check_table
 from adql_services.local.addresses import remove_abandoned
 from adql_services.local.keeper import check_free, named_store
+from adql_services.local.memory import check_memory
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import RunDirectory, new_path
 from adql_services.local.stopping import StopRequest
@@ -17,6 +18,7 @@ from adql_services.local.stopping import StopRequest
 def train(specification: RunSpecification, output: Path | None, arguments: Sequence[str]) -> int:
     """Trains in a new folder; ``specification`` has its signature. Returns 0: it ended, or was asked to."""
     check_network(specification.network, specification.signature)
+    check_memory(specification)
     check_table(specification)
     if (store := named_store()) is not None:
         check_free(store, specification.run.name)
