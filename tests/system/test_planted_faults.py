@@ -12,9 +12,9 @@ LIBRARY = "libs/adql"
 
 FAULTS = {
     "durable answers before the commit": (
-        f"{SERVICE}/service.py",
-        "        if durable:\n            await self._until_durable",
-        "        if False:\n            await self._until_durable",
+        f"{SERVICE}/app.py",
+        "        if query.durable:\n            await service.until_durable",
+        "        if False:\n            await service.until_durable",
     ),
     "watermark at the newest version": (f"{SERVICE}/service.py", "machine.durable,", "machine.version,"),
     "no duplicate check": (
