@@ -4,17 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from adql.agent.accumulator import Accumulator
-from adql.agent.acting import ActingLoop
+from adql.agent import assembly as agent
 from adql.agent.activity import Stopwatch
-from adql.agent.actor import Actor
-from adql.agent.actor_learner import ActorLearner
-from adql.agent.environments import VectorEnvironment, resolve
+from adql.agent.assembly import Parts
+from adql.agent.environments import resolve
 from adql.agent.evaluation import play_episodes
 from adql.agent.experience import Experience
-from adql.agent.exploration import make_epsilons
-from adql.agent.learner import DqnLearner
-from adql.agent.learning import LearningLoop
 from adql.agent.loop import Loop
 from adql.agent.networks import Network, make_network
 from adql.agent.study import Study
@@ -167,6 +162,15 @@ class Run:
         """Of the learners."""
         return [study.synchroniser for study in self.studies]
 
+    def add(self, source: LocalParameters, network: Network) -> None:
+        """Puts together what a process of the source's role has."""
+        clock, replay = (lambda: 0.0), LocalReplay(self.table, source.session.identifier)
+        parts = Parts(self.specification, network, source, replay, source.pull(None), Stopwatch(clock), clock)
+        assembly = agent.assemble(source.session.role, parts)
+        self.loops.append(assembly.loop)
+        self.studies += [assembly.study] if assembly.study else []
+        self.experiences += [assembly.experience] if assembly.experience else []
+
     def until(self, learner_steps: int) -> None:
         """Gives every loop its turn until the run's clock has passed ``learner_steps``."""
         while self.server.clocks.learner_steps < learner_steps:
@@ -193,7 +197,8 @@ def assemble(spec: RunSpecification, learners: int, actors: int = 0) -> Run:
     run = Run(spec, server, make_table(spec))
     roles = ["learner" if actors else "both"] * learners + ["actor"] * actors
     run.sources += [LocalParameters(server, role) for role in roles]
-    run.loops += [ASSEMBLIES[source.session.role](run, source, network) for source in run.sources]
+    for source in run.sources:
+        run.add(source, network)
     return run
 
 
@@ -224,42 +229,3 @@ def make_table(spec: RunSpecification) -> ReplayTable:
     rng = np.random.default_rng(spec.run.seed + 1)
     sessions = Sessions(30.0, lambda: 0.0)
     return ReplayTable(schema, selector, limiter, sessions, capacity=spec.replay_capacity, incarnation=1, rng=rng)
-
-
-def _both(run: Run, source: LocalParameters, network: Network) -> Loop:
-    replay = LocalReplay(run.table, source.session.identifier)
-    experience, study = _experience(run, source, replay, network), _study(run, source, replay, network)
-    return ActorLearner(experience, study, source, run.specification.replay.samples_per_insert)
-
-
-def _learning(run: Run, source: LocalParameters, network: Network) -> Loop:
-    return LearningLoop(_study(run, source, LocalReplay(run.table, source.session.identifier), network), source)
-
-
-def _acting(run: Run, source: LocalParameters, network: Network) -> Loop:
-    experience = _experience(run, source, LocalReplay(run.table, source.session.identifier), network)
-    return ActingLoop(experience, source, source.pull(None), Stopwatch(lambda: 0.0), lambda: 0.0)
-
-
-ASSEMBLIES = {"both": _both, "learner": _learning, "actor": _acting}
-
-
-def _experience(run: Run, source: LocalParameters, replay: LocalReplay, network: Network) -> Experience:
-    spec, copies = run.specification, run.specification.environment.copies
-    rng = np.random.default_rng((spec.run.seed, source.slot))
-    seeds = [int(seed) for seed in rng.integers(FIRST_RESERVED_SEED, size=copies)]
-    accumulator = Accumulator(copies, spec.algorithm.n_steps, spec.algorithm.gamma)
-    actor = Actor(VectorEnvironment(spec.environment, seeds), network, accumulator, rng)
-    epsilons = make_epsilons(spec.exploration, lambda: source.slot, copies)
-    experience = Experience(actor, epsilons, replay, spec.replay.chunk_transitions, Stopwatch(lambda: 0.0))
-    run.experiences.append(experience)
-    return experience
-
-
-def _study(run: Run, source: LocalParameters, replay: LocalReplay, network: Network) -> Study:
-    spec, stopwatch, start = run.specification, Stopwatch(lambda: 0.0), source.pull(None)
-    learner = DqnLearner(network, spec.algorithm, start.vector)
-    synchroniser = Synchroniser(learner, source, spec, start, stopwatch)
-    study = Study(spec, learner, synchroniser, replay, stopwatch)
-    run.studies.append(study)
-    return study

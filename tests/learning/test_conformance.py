@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from adql.agent import assembly
 from adql.agent.activity import Stopwatch
 from adql.agent.experience import Experience
 from adql.agent.networks import make_network
@@ -23,7 +24,6 @@ from adql.config import RunSpecification, config_hash
 from adql.types import Clocks
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
-from adql_services.learner import assembly
 from tests.agent.in_process import Run, assemble, specification
 from tests.learning import plain_dqn
 from tests.learning.plain_dqn import PlainDqn, Variant
@@ -204,7 +204,7 @@ def losses_of_a_learner(run: RunSpecification, parameters: ParameterClient, repl
     given = {"signature": signature, "session": parameters.session, "config_hash": config_hash(run)}
     real = {"token": lambda: None, "clock": time.monotonic, "sleep": time.sleep, "rng": random.Random(0)}
     with closing(ReplayClient(replay_address, **given, **real)) as replay:
-        parts = assembly.Parts(run, network, parameters, replay, start, Stopwatch(time.monotonic))
+        parts = assembly.Parts(run, network, parameters, replay, start, Stopwatch(time.monotonic), time.monotonic)
         learner = assembly.assemble("both", parts)
         recording = Recording(learner.study)
         while parameters.state.clocks.learner_steps < UPDATES:

@@ -5,11 +5,11 @@ import time
 from types import SimpleNamespace
 
 from adql.agent.activity import Stopwatch
+from adql.agent.assembly import Parts, assemble
 from adql.agent.exploration import make_epsilons
 from adql.agent.networks import make_network
 from adql.config import specification_from
 from adql.types import Parameters
-from adql_services.learner.assembly import Parts, assemble
 from tests.services.parameter_process import ServerProcess
 from tests.store_process import running_store
 from tests.waiting import wait_until
@@ -33,7 +33,7 @@ LADDER = [make_epsilons(RUN.exploration, lambda slot=slot: slot, 2)(0).mean() fo
 def parts_of(client, start: Parameters) -> Parts:
     network = make_network(RUN.network, RUN.environment.signature)
     replay = SimpleNamespace(insert=lambda chunk, wait_seconds: True)
-    return Parts(RUN, network, client, replay, start, Stopwatch(time.monotonic))
+    return Parts(RUN, network, client, replay, start, Stopwatch(time.monotonic), time.monotonic)
 
 
 def takes_slot_0(client) -> bool:

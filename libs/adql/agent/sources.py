@@ -14,6 +14,10 @@ class ParameterSource(Protocol):
     def state(self) -> RunState:
         """The run as the newest answer told it."""
 
+    @property
+    def slot(self) -> int:
+        """Of the session that it has now: the lowest that was free among those that act or push as it does."""
+
     def pull(self, newer_than: Version | None, wait_seconds: float = 0.0) -> Parameters | None:
         """Returns newer parameters, or None if there are none after ``wait_seconds``."""
 

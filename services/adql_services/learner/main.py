@@ -3,15 +3,16 @@
 import random
 import time
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 
 from adql.agent.activity import Stopwatch
+from adql.agent.assembly import Assembly, Parts, assemble
 from adql.agent.networks import Network, make_network
 from adql.config import LearnerSettings, RunSpecification, config_hash
 from adql.schedules import Schedule
 from adql.telemetry.logs import get_logger
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
-from adql_services.learner.assembly import Assembly, Parts, assemble
 from adql_services.learner.reporting import EpisodeFile, MetricsReport, observe_answer
 from adql_services.runtime.outage import Outage
 from adql_services.runtime.worker import Worker, client_token, run_worker
@@ -22,6 +23,19 @@ REPORTS_A_LEASE = 3
 """While the run is over: a pull renews no lease."""
 TIMEOUT_SECONDS = 10.0
 """Of one request to the parameter server: well below a lease, and below the silence that a probe allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """One learner or actor: what it drives, and what it tells of itself."""
+
+    assembly: Assembly
+    parameters: ParameterClient
+    replay: ReplayClient
+    stopwatch: Stopwatch
+    episodes_file: EpisodeFile
+    learning_rate: Schedule
+    report: MetricsReport
 
 
 def run(specification: RunSpecification, settings: LearnerSettings) -> int:
@@ -38,22 +52,22 @@ def _work(specification: RunSpecification, settings: LearnerSettings, worker: Wo
         start = parameters.register()
         replay = stack.enter_context(closing(_replay_client(specification, settings, parameters, worker)))
         stopwatch = Stopwatch(time.monotonic)
-        parts = Parts(specification, network, parameters, replay, start, stopwatch, worker.goes_on)
+        parts = Parts(specification, network, parameters, replay, start, stopwatch, time.monotonic, worker.goes_on)
         assembly = stack.enter_context(closing(assemble(settings.role, parts)))
         _tell_registered(settings.role, parameters)
         worker.ready()
-        _drive(assembly, parts, episodes_file, worker)
+        learning_rate = specification.algorithm.learning_rate.build()
+        _drive(_Process(assembly, parameters, replay, stopwatch, episodes_file, learning_rate, MetricsReport()), worker)
 
 
-def _drive(assembly: Assembly, parts: Parts, episodes_file: EpisodeFile, worker: Worker) -> None:
-    report, learning_rate = MetricsReport(), parts.specification.algorithm.learning_rate.build()
+def _drive(process: _Process, worker: Worker) -> None:
     while worker.goes_on():
-        if parts.parameters.state.is_over:
-            _idle(assembly, parts.parameters, worker)
+        if process.parameters.state.is_over:
+            _idle(process.assembly, process.parameters, worker)
             continue
-        assembly.loop.turn()
-        _tell(assembly, parts, report, episodes_file, learning_rate)
-    assembly.loop.close()
+        process.assembly.loop.turn()
+        _tell(process)
+    process.assembly.loop.close()
 
 
 def _idle(assembly: Assembly, parameters: ParameterClient, worker: Worker) -> None:
@@ -71,17 +85,16 @@ def _tell_registered(role: str, parameters: ParameterClient) -> None:
     get_logger().info("registered", role=role, session=parameters.session, slot=parameters.slot, version=version)
 
 
-def _tell(
-    assembly: Assembly, parts: Parts, report: MetricsReport, episodes_file: EpisodeFile, learning_rate: Schedule
-) -> None:
+def _tell(process: _Process) -> None:
+    assembly, parameters, report = process.assembly, process.parameters, process.report
     if assembly.experience is not None:
         episodes = assembly.experience.take_episodes()
-        episodes_file.write(episodes, parts.parameters.slot, parts.parameters.state)
+        process.episodes_file.write(episodes, parameters.slot, parameters.state)
         report.publish_acting(assembly.experience, episodes)
     if assembly.study is not None:
-        report.publish_learning(assembly.study, learning_rate)
-    report.publish_time(parts.stopwatch)
-    report.publish_wire(parts.parameters, parts.replay)
+        report.publish_learning(assembly.study, process.learning_rate)
+    report.publish_time(process.stopwatch)
+    report.publish_wire(parameters, process.replay)
 
 
 def _parameter_client(

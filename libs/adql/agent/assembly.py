@@ -1,6 +1,5 @@
-"""Which parts a process of each role has, and how they are put together."""
+"""Which parts a process of each role has, and how they are put together; its sources may be local or remote."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -19,13 +18,12 @@ from adql.agent.learner import DqnLearner
 from adql.agent.learning import LearningLoop
 from adql.agent.loop import Loop
 from adql.agent.networks import Network
+from adql.agent.sources import ParameterSource, ReplaySource
 from adql.agent.study import Study
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification
 from adql.episodes import FIRST_RESERVED_SEED
 from adql.types import Parameters
-from adql.wire.parameter_client import ParameterClient
-from adql.wire.replay_client import ReplayClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,11 @@ class Parts:
 
     specification: RunSpecification
     network: Network
-    parameters: ParameterClient
-    replay: ReplayClient
+    parameters: ParameterSource
+    replay: ReplaySource
     start: Parameters
     stopwatch: Stopwatch
+    clock: Callable[[], float]
     goes_on: Callable[[], bool] = lambda: True
     """Asked after each step of the environments."""
 
@@ -76,7 +75,7 @@ def _learner(parts: Parts) -> Assembly:
 
 def _actor(parts: Parts) -> Assembly:
     experience = _experience(parts)
-    loop = ActingLoop(experience, parts.parameters, parts.start, parts.stopwatch, time.monotonic)
+    loop = ActingLoop(experience, parts.parameters, parts.start, parts.stopwatch, parts.clock)
     return Assembly(loop, experience)
 
 
