@@ -3,11 +3,22 @@
 import pytest
 
 from adql.config import ParameterServerSettings, load_settings, specification_from
+from adql.errors import ConfigError
 from adql.parameters.size import RECORD_BYTES, state_bytes
 from adql_services.local import cpu, keeper
 from adql_services.local.crew import Crew
 from adql_services.local.run_directory import RunDirectory
 from adql_services.parameter_server.opening import open_run
+
+TINY = {"environment": {"signature": {"observation_shape": [4], "actions": 2}}}
+
+
+@pytest.mark.parametrize("own", [{"redis_url": "nowhere"}, {"redis_password_file": "/nowhere/secret"}])
+def test_store_that_cannot_be_opened_is_refused_alike_by_launcher_and_server(tmp_path, own):
+    settings = load_settings(ParameterServerSettings, {"directory": str(tmp_path), "auth": False, **own}, {})
+    for opening in (lambda: keeper.connect(settings, "run"), lambda: open_run(specification_from(TINY), settings)):
+        with pytest.raises(ConfigError, match=r"^ADQL_REDIS_URL, ADQL_REDIS_PASSWORD_FILE: .*; correct them$"):
+            opening()
 
 
 class StoreDouble:

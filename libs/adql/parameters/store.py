@@ -13,7 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from adql.errors import StoreNotDurableError, StoreRefusedError, StoreUnavailableError
+from adql.config import ParameterServerSettings
+from adql.errors import ConfigError, StoreNotDurableError, StoreRefusedError, StoreUnavailableError
 from adql.parameters.state import Mark, State
 
 MIN_REWRITE_BYTES = 256 * 1024**2
@@ -123,6 +124,20 @@ class WeightStore:
             message = f"weight store: {type(error).__name__}: {error}"
             kind = StoreRefusedError if isinstance(error, redis.ResponseError) else StoreUnavailableError
             raise kind(message, retry_after_ms=200) from error
+
+
+def open_store(settings: ParameterServerSettings, run: str, *, state_bytes: int = 0) -> WeightStore:
+    """Returns the store that ``settings`` name, without talking to it.
+
+    Raises:
+        ConfigError: the password file cannot be read, or the address is none.
+    """
+    try:
+        secret = settings.redis_password_file
+        password = None if secret is None else secret.read_text(encoding="utf-8").strip()
+        return WeightStore(settings.redis_url, run, password=password, state_bytes=state_bytes)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"ADQL_REDIS_URL, ADQL_REDIS_PASSWORD_FILE: {error}; correct them") from None
 
 
 def _without_secrets(url: str) -> str:

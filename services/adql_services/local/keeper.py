@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adql.config import ParameterServerSettings, load_settings
-from adql.errors import ConfigError, InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
-from adql.parameters.store import WeightStore
+from adql.errors import InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
+from adql.parameters.store import WeightStore, open_store
 from adql_services.local.cpu import CpuSeconds
 from adql_services.local.last_words import last_line
 from adql_services.local.processes import MAX_CRASHES, STABLE_SECONDS
@@ -25,13 +25,9 @@ def connect(settings: ParameterServerSettings, run: str) -> WeightStore:
     Raises:
         InputError: no address, no password file, no answer, or settings that would lose updates.
     """
+    store = open_store(settings, run)
     try:
-        secret = settings.redis_password_file
-        password = None if secret is None else secret.read_text(encoding="utf-8").strip()
-        store = WeightStore(settings.redis_url, run, password=password)
         store.check_durable()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"ADQL_REDIS_URL, ADQL_REDIS_PASSWORD_FILE: {error}; correct them") from None
     except StoreUnavailableError as error:
         raise InputError(
             f"ADQL_REDIS_URL: {error}; start that store, or unset the variable for an embedded one"

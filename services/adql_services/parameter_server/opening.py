@@ -15,7 +15,7 @@ from adql.parameters.initial import initial_parameters, manifest_of
 from adql.parameters.server import ParameterServer
 from adql.parameters.size import state_bytes
 from adql.parameters.state import Mark, State
-from adql.parameters.store import WeightStore
+from adql.parameters.store import WeightStore, open_store
 from adql.parameters.volume import Volume, check_store
 from adql.telemetry.logs import get_logger
 from adql.types import Manifest
@@ -58,7 +58,7 @@ def open_run(
     """
     machine = new_machine(specification)
     owner = secrets.token_hex(16)
-    store = open_store(specification, settings)
+    store = open_store(settings, specification.run.name, state_bytes=state_bytes(specification))
     with _volume_errors(settings.directory):
         volume = Volume(settings.directory, manifest(specification))
     deadline, reminder = time.monotonic() + STORE_WAIT_SECONDS, Reminder(time.monotonic)
@@ -78,21 +78,6 @@ def open_run(
 
 def _say_waiting(store: WeightStore, error: StoreUnavailableError) -> None:
     get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_HINT)
-
-
-def open_store(specification: RunSpecification, settings: ParameterServerSettings) -> WeightStore:
-    """Returns the weight store of this run, without talking to it.
-
-    Raises:
-        InputError: the password file cannot be read, or the address is none.
-    """
-    try:
-        secret = settings.redis_password_file
-        password = None if secret is None else secret.read_text(encoding="utf-8").strip()
-        name, size = specification.run.name, state_bytes(specification)
-        return WeightStore(settings.redis_url, name, password=password, state_bytes=size)
-    except (OSError, ValueError) as error:
-        raise InputError(f"weight store: {error}; check redis_url and redis_password_file") from None
 
 
 def new_machine(specification: RunSpecification) -> ParameterServer:
