@@ -71,16 +71,6 @@ def add_bulk_routes(app: Any, buffers: Any) -> None:
                     await app.state.shutdown.begun.wait()
         return Response(status_code=304)
 
-    released: list[int] = []
-
-    @bulk_route(app, "GET", "/v1/pinned", NoQuery)
-    async def pinned(request: Request, query: NoQuery) -> Response:
-        return BinaryResponse([bytes(20 * 2**20)], on_sent=lambda: released.append(1))
-
-    @app.get("/v1/released")
-    async def count_released() -> dict[str, int]:
-        return {"released": len(released)}
-
     @bulk_route(app, "POST", routes.UPDATES, NoQuery, answer=Sum)
     async def push(request: Request, query: NoQuery) -> Response:
         message = decode(await read_body(request, limit=LIMIT), SPECS)

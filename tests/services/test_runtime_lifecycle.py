@@ -1,6 +1,5 @@
 """How a service starts, stops and fails, as a real process."""
 
-import json
 import signal
 import stat
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 
 from adql.errors import WireError
 from adql.wire import routes
-from adql.wire.connection import Connection
 from adql_services.runtime.side_port import Health
 from tests.services.running import Running, launch, running
 from tests.waiting import wait_until
@@ -100,22 +98,6 @@ def test_connections_that_say_too_little_are_closed_with_408(tmp_path):
         assert [peer.recv(65536)[9:12] for peer in peers] == [b"408"] * 4
         for peer in peers:
             peer.close()
-
-
-def test_buffers_count_as_sent_when_the_reader_has_them_or_is_gone(either_service):
-    with either_service.raw() as reader, either_service.raw() as leaver, either_service.connection() as connection:
-        for peer in (reader, leaver):
-            peer.sendall(b"GET /v1/pinned HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert peer.recv(10) == b"HTTP/1.1 2"
-        assert released(connection) == 0
-        leaver.close()
-        wait_until(lambda: released(connection) == 1)
-        while released(connection) == 1:
-            assert reader.recv(1 << 20)
-
-
-def released(connection: Connection) -> int:
-    return json.loads(bytes(connection.request("GET", "/v1/released").body))["released"]
 
 
 def test_no_new_connection_is_taken_after_the_end_began(service):

@@ -1,6 +1,6 @@
 """Bulk bodies: received into one preallocated buffer, sent as the buffers they are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from fastapi import Request, Response
@@ -15,8 +15,6 @@ RECEIVE_KEY = "adql.receive"
 """Where the guard leaves the receive function without the small cap for JSON."""
 RECEIVE_INTO_KEY = "adql.receive_into"
 """Where the protocol leaves a function that receives the body straight into a buffer of its length."""
-DRAIN_KEY = "adql.drain"
-"""Where the protocol leaves a function that waits until everything went to the kernel."""
 
 
 async def read_body(request: Request, *, limit: int) -> memoryview:
@@ -64,10 +62,7 @@ def _checked_length(request: Request, limit: int) -> int:
 
 
 class BinaryResponse(Response):
-    """Sends ``buffers`` one after the other, never joined; they must not be written until ``on_sent`` was called.
-
-    ``on_sent`` is called once, when every byte is with the kernel or the connection is gone.
-    """
+    """Sends ``buffers`` one after the other, never joined; they must never be written again."""
 
     media_type = routes.BINARY
 
@@ -76,22 +71,14 @@ class BinaryResponse(Response):
         buffers: Sequence[Buffer],
         headers: Mapping[str, str] | None = None,
         status_code: int = 200,
-        on_sent: Callable[[], None] | None = None,
     ) -> None:
         length = sum(len(buffer) for buffer in buffers)
         super().__init__(None, status_code, {**(headers or {}), "content-length": str(length)})
         self._buffers = buffers
-        self._on_sent = on_sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers as an ASGI application."""
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            last = len(self._buffers) - 1
-            for index, buffer in enumerate(self._buffers):
-                await send({"type": "http.response.body", "body": buffer, "more_body": index < last})
-            if self._on_sent and DRAIN_KEY in scope:
-                await scope[DRAIN_KEY]()
-        finally:
-            if self._on_sent:
-                self._on_sent()
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        last = len(self._buffers) - 1
+        for index, buffer in enumerate(self._buffers):
+            await send({"type": "http.response.body", "body": buffer, "more_body": index < last})

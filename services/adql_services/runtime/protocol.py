@@ -14,7 +14,7 @@ from adql.telemetry import metrics
 from adql.wire import routes
 from adql.wire.connection import MIN_BYTES_PER_SECOND
 from adql.wire.problems import problem_for_status
-from adql_services.runtime.bodies import DRAIN_KEY, RECEIVE_INTO_KEY
+from adql_services.runtime.bodies import RECEIVE_INTO_KEY
 
 MAX_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 5.0
@@ -69,7 +69,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parser callback."""
         super().on_message_begin()
         self._content_length = 0
-        self.scope[DRAIN_KEY] = self._drain  # type: ignore[literal-required]
         self._sink = None
 
     def on_headers_complete(self) -> None:
@@ -169,10 +168,3 @@ class GuardedProtocol(HttpToolsProtocol):
             cycle.message_event.clear()
             await cycle.message_event.wait()
         return not cycle.more_body
-
-    async def _drain(self) -> None:
-        """Waits until every byte written so far is with the kernel, or the connection is gone."""
-        if not self.transport.is_closing():
-            self.transport.set_write_buffer_limits(high=0)
-            await self.flow.drain()
-            self.transport.set_write_buffer_limits()
