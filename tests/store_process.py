@@ -23,4 +23,4 @@ def running_store(directory: Path, **settings: str) -> Iterator[LocalStore]:
         yield store
     finally:
         store.kill()
-        store.remove_socket()
+        store.close()

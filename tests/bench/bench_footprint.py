@@ -85,7 +85,7 @@ def main() -> None:
                 child.send(15)
             for child in children:
                 child.wait(15)
-            store.remove_socket()
+            store.close()
             rendezvous.remove()
 
 

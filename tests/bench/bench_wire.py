@@ -122,7 +122,7 @@ def running_server(run: RunSpecification, kind: str, folder: Path) -> Iterator[S
     finally:
         child.send(signal.SIGTERM)
         child.wait(15)
-        store.remove_socket()
+        store.close()
         meeting.remove()
 
 

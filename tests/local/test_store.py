@@ -24,7 +24,7 @@ def test_store_starts_under_a_long_tmpdir_and_its_socket_is_private(tmp_path, lo
         assert len(str(store._socket)) < 50
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     finally:
-        store.remove_socket()
+        store.close()
     assert not folder.exists()
 
 

@@ -78,6 +78,9 @@ def test_damaged_manifest_is_put_aside_and_made_again_from_the_whole_files(tmp_p
     blob[-1] ^= 1
     paths[-1].write_bytes(blob)
     (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        checkpoints.entries()
+    assert (tmp_path / "manifest.json").read_bytes() == content
     assert checkpoints.read_newest().mark.number == 2
     assert (tmp_path / "manifest.json.damaged").read_bytes() == content
     push_many(server, session, 1)

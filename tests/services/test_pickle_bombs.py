@@ -13,7 +13,7 @@ import redis
 
 from adql.config import ParameterServerSettings, load_specification, to_yaml
 from adql.errors import CheckpointError
-from adql.parameters.checkpoints import MANIFEST, Entry, read_checkpoint
+from adql.parameters.checkpoints import INDEX, Entry, read_checkpoint
 from adql.replay import Snapshots
 from adql.replay.segments import MAGIC, write_segment
 from adql.wire import codec, routes
@@ -140,7 +140,7 @@ def test_bomb_as_a_checkpoint_with_the_right_hash_is_refused_in_one_line(run_fol
     checkpoints = run_folder / "checkpoints"
     (checkpoints / "1.1.1.safetensors").write_bytes(bomb)
     entry = Entry("1.1.1.safetensors", 1, 1, hashlib.sha256(bomb).hexdigest())
-    (checkpoints / MANIFEST).write_bytes(msgspec.json.encode([entry]))
+    (checkpoints / INDEX).write_bytes(msgspec.json.encode([entry]))
     with pytest.raises(CheckpointError):
         read_checkpoint(checkpoints / "1.1.1.safetensors")
     assert cli.main(["restore", str(run_folder)]) == 2

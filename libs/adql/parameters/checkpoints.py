@@ -1,4 +1,4 @@
-"""Checkpoints on the server's own volume: the whole durable state in safetensors files, with a manifest of hashes."""
+"""Checkpoints on the server's own volume: the whole durable state in safetensors files, with an index of hashes."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,8 @@ from adql.parameters.state import ARRAY_PREFIX, CHECKSUMS, PARAMETERS, Mark, Sta
 from adql.types import Array
 
 KEPT = 3
-MANIFEST = "manifest.json"
+INDEX = "manifest.json"
+"""Which files there are, with the hash of each."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -33,23 +34,29 @@ class Checkpoints:
         self._directory, self._kept = directory, kept
 
     def entries(self) -> list[Entry]:
-        """Returns the manifest, oldest first; nothing where there is none.
+        """Returns the index, oldest first; nothing where there is none.
 
-        A damaged one is put aside under another name and made again from the files that read back whole.
+        Raises:
+            CheckpointError: it is damaged; ``repair`` makes it again.
         """
-        path = self._directory / MANIFEST
+        path = self._directory / INDEX
         if not path.exists():
             return []
         try:
             return msgspec.json.decode(path.read_bytes(), type=list[Entry])
-        except msgspec.MsgspecError:
-            path.replace(path.with_name(f"{MANIFEST}.damaged"))
-            entries = self._whole_files()
-            write_atomically(path, msgspec.json.encode(entries))
-            return entries
+        except msgspec.MsgspecError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+
+    def repair(self) -> list[Entry]:
+        """Puts a damaged index aside under another name and makes it again from the files that read back whole."""
+        path = self._directory / INDEX
+        path.replace(path.with_name(f"{INDEX}.damaged"))
+        entries = self._whole_files()
+        write_atomically(path, msgspec.json.encode(entries))
+        return entries
 
     def write(self, state: State) -> Path:
-        """Writes ``state``, then the manifest that names it, then removes what is no longer named.
+        """Writes ``state``, then the index that names it, then removes what is no longer named.
 
         Raises:
             OSError: the earlier checkpoints are still there.
@@ -57,11 +64,11 @@ class Checkpoints:
         self._directory.mkdir(parents=True, exist_ok=True)
         mark = state.mark
         path = self._directory / f"{mark.epoch}.{mark.number}.{mark.commit}.safetensors"
-        earlier = [entry for entry in self.entries() if entry.file != path.name]
+        earlier = [entry for entry in self._repaired_entries() if entry.file != path.name]
         blob = write_tensors(path, *_tensors(state))
         entry = Entry(path.name, mark.epoch, mark.number, hashlib.sha256(blob).hexdigest())
         kept = [*earlier, entry][-self._kept :]
-        write_atomically(self._directory / MANIFEST, msgspec.json.encode(kept))
+        write_atomically(self._directory / INDEX, msgspec.json.encode(kept))
         self._remove_all_but({entry.file for entry in kept})
         return path
 
@@ -71,12 +78,18 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none.
         """
-        for entry in reversed(self.entries()):
+        for entry in reversed(self._repaired_entries()):
             path = self._directory / entry.file
             if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256:
                 with contextlib.suppress(CheckpointError):
                     return read_checkpoint(path)
         raise CheckpointError(f"{self._directory} holds no checkpoint that can be read; name a file")
+
+    def _repaired_entries(self) -> list[Entry]:
+        try:
+            return self.entries()
+        except CheckpointError:
+            return self.repair()
 
     def _whole_files(self) -> list[Entry]:
         found = []

@@ -117,7 +117,7 @@ def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> 
             f"this server's directory belongs to run {record.name!r}, not {run!r}; "
             f"go on with run.name={record.name}, or give {run!r} a directory of its own"
         )
-    known = Version(record.epoch, record.version)
+    known = Version(record.epoch, record.number)
     if stored is None:
         raise StoreLostError(f"the store does not know run {run!r}, this volume has its version {known}; {_WAY_OUT}")
     if stored.record.identity.run_id != record.run_id:

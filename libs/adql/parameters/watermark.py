@@ -24,13 +24,14 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     name: str
     run_id: str
     epoch: int
-    version: int
+    number: int = msgspec.field(name="version")
+    """Of the committed version; the file calls it as it always did."""
     commit: int
 
     @property
     def order(self) -> tuple[int, int, int]:
         """What grows with every commit."""
-        return self.epoch, self.version, self.commit
+        return self.epoch, self.number, self.commit
 
 
 class Watermark:

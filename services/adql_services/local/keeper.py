@@ -103,4 +103,4 @@ class StoreKeeper:
 
     def stop(self, seconds: float = STOP_SECONDS) -> bool:
         """Ends it for good; returns False if it had to be killed, which loses nothing that was committed."""
-        return self._store.remove_socket(seconds)
+        return self._store.close(seconds)

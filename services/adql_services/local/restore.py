@@ -84,7 +84,7 @@ def _store(directory: RunDirectory, run: str) -> Iterator[WeightStore]:
         yield store
         store.close()
     finally:
-        embedded.remove_socket()
+        embedded.close()
 
 
 def _started(directory: RunDirectory) -> LocalStore:

@@ -83,7 +83,7 @@ class LocalStore:
         """Ends the server by SIGTERM; everything was synced long before."""
         self._end(signal.SIGTERM)
 
-    def remove_socket(self, seconds: float = STOP_SECONDS) -> bool:
+    def close(self, seconds: float = STOP_SECONDS) -> bool:
         """Ends the server for good and removes the directory of its socket; returns False if it had to be killed."""
         by_itself = self._end(signal.SIGTERM, seconds)
         shutil.rmtree(self._socket_directory, ignore_errors=True)
