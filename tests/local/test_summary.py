@@ -45,9 +45,9 @@ def test_summary_is_read_back_and_a_torn_one_is_none(tmp_path):
 def test_run_without_its_goal_tells_its_best_and_its_last_evaluation():
     seen = observation("budget")
     assert greedy_returns(make_summary(specification(), seen, OUTCOME, {})) == (
-        "greedy mean return 120.0 over 20 episodes"
+        "greedy mean return 120 over 20 episodes"
     )
     seen.run["evaluations"]["best"] = result(308.1, 9_000)
     assert greedy_returns(make_summary(specification(), seen, OUTCOME, {})) == (
-        "greedy mean return: best 308.1 at 9,000, last 120.0 at 2,000 learner steps"
+        "greedy mean return: best 308.1 at 9,000, last 120 at 2,000 learner steps"
     )

@@ -20,7 +20,7 @@ def drawn(width: int = 110, seen: Observation | None = None, **sections) -> str:
 
 def test_live_view_shows_progress_returns_speed_staleness_replay_and_learners():
     text = drawn()
-    for part in ("8,000 of 200,000", "120.0 of 475", "88.5", "1.00, max 4", "7,900", "15.8", "working", "gone", "█"):
+    for part in ("8,000 of 200,000", "120 of 475", "88.5", "1.00, max 4", "7,900", "15.8", "working", "gone", "█"):
         assert part in text
     assert "learner-1 is restarting" in text
 
@@ -55,7 +55,7 @@ def test_log_shows_each_new_evaluation_once():
     log.show(observation(), {})
     log.show(observation(), {})
     assert stream.getvalue().count("evaluation at") == 1
-    assert "greedy mean return 120.0 (119 to 121) over 20 episodes, goal 475" in stream.getvalue()
+    assert "greedy mean return 120 (119 to 121) over 20 episodes, goal 475" in stream.getvalue()
 
 
 def test_log_says_every_two_seconds_how_the_run_stands():

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from adql_services.local.returns import return_text
+
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 44
 COLOURS = 8
@@ -187,7 +189,7 @@ def _level(level: tuple[str, float], y: Scale) -> str:
     name, value = level
     rule = f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}"/>'
     crossed = any(0 < y(value) - y(tick) < 16 for tick in y.ticks)  # by the grid line above: then below the rule
-    return rule + _text(LEFT + 6, y(value) + (14 if crossed else -5), f"{name} {value:g}", "value", "start")
+    return rule + _text(LEFT + 6, y(value) + (14 if crossed else -5), f"{name} {return_text(value)}", "value", "start")
 
 
 def _curve(line: Line, colour: int, x: Scale, y: Scale) -> str:
@@ -197,7 +199,7 @@ def _curve(line: Line, colour: int, x: Scale, y: Scale) -> str:
         return curve
     dots = (
         f'<circle class="dot c{colour}" cx="{x(at)}" cy="{y(value)}" r="3">'
-        f"<title>{escape(line.name)}: {value:.1f} at {at:,.0f}</title></circle>"
+        f"<title>{escape(line.name)}: {return_text(value)} at {at:,.0f}</title></circle>"
         for at, value in line.points
     )
     return curve + "".join(dots)

@@ -15,6 +15,7 @@ from adql.config import RunSpecification
 from adql_services.local.curve import curve
 from adql_services.local.progress import evaluation_line
 from adql_services.local.rates import Rates
+from adql_services.local.returns import return_text
 from adql_services.local.watch import Observation
 
 WIDTH = 100
@@ -101,8 +102,9 @@ class LiveView:
         grid.add_row("budget", _bar(steps, budget), f"{steps:,} of {budget:,} environment steps")
         goal, last = self._specification.goal, observation.last_evaluation
         if goal is not None:
-            reached = last["mean"] if last else 0.0
-            grid.add_row("goal", _bar(max(reached, 0.0), goal), f"{reached:,.1f} of {goal:g} greedy return")
+            reached = last["mean"] if last else None
+            text = f"{_return(reached, goal)} of {return_text(goal)} greedy return"
+            grid.add_row("goal", _bar(max(reached or 0.0, 0.0), goal), text)
         return grid
 
     def _figures(self, observation: Observation) -> Table:
@@ -114,12 +116,12 @@ class LiveView:
         last, staleness, table = observation.last_evaluation, observation.staleness, observation.table
         success = last["success_rate"] if last else None
         grid.add_row(
-            *("greedy return", _number(last["mean"] if last else None)),
+            *("greedy return", _return(last["mean"] if last else None, self._specification.goal)),
             *("environment", f"{environment_rate:,.0f} steps/s"),
             *("staleness", f"{staleness['mean']:.2f}, max {staleness['max']}" if staleness else "–"),
         )
         grid.add_row(
-            *("training return", _number(observation.training_return)),
+            *("training return", _return(observation.training_return)),
             *("learners", f"{learner_rate:,.0f} steps/s"),
             *("replay", f"{table.get('size', 0):,}"),
         )
@@ -185,6 +187,10 @@ class LiveView:
 
 def _bar(completed: float, total: float) -> ProgressBar:
     return ProgressBar(total=max(total, 1e-9), completed=min(completed, total), finished_style="green")
+
+
+def _return(value: float | None, goal: float | None = None) -> str:
+    return "–" if value is None else return_text(value, goal)
 
 
 def _number(value: float | None) -> str:

@@ -5,6 +5,7 @@ from typing import Any, TextIO
 
 from adql.config import RunSpecification
 from adql_services.local.rates import Rates
+from adql_services.local.returns import return_text
 from adql_services.local.watch import Observation
 
 EVERY_SECONDS = 2.0
@@ -46,7 +47,7 @@ class ProgressLog:
         return (
             f"{observation.status}: {observation.environment_steps} of {budget} environment steps "
             f"({environment_rate:.0f}/s), {observation.learner_steps} learner steps ({learner_rate:.0f}/s), "
-            + (f"training return {training:.1f}, " if training is not None else "")
+            + (f"training return {return_text(training)}, " if training is not None else "")
             + f"{observation.learners} learners, "
             + (f"{observation.actors} actors, " if observation.actors else "")
             + f"version {observation.state.get('version', 0)}, "
@@ -59,8 +60,9 @@ def evaluation_line(result: dict[str, Any], goal: float | None) -> str:
     """Returns one evaluation in words."""
     task = result["task"]
     what = "confirmation" if task["purpose"] == "confirm" else "evaluation"
-    target = "" if goal is None else f", goal {goal:g}"
+    lowest, highest = return_text(result["lowest"]), return_text(result["highest"])
+    target = "" if goal is None else f", goal {return_text(goal)}"
     return (
-        f"{what} at {task['learner_steps']} learner steps: greedy mean return {result['mean']:.1f} "
-        f"({result['lowest']:g} to {result['highest']:g}) over {task['episodes']} episodes{target}"
+        f"{what} at {task['learner_steps']} learner steps: greedy mean return {return_text(result['mean'], goal)} "
+        f"({lowest} to {highest}) over {task['episodes']} episodes{target}"
     )

@@ -11,6 +11,7 @@ from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart,
 from adql_services.local.episodes import read_episodes
 from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
 from adql_services.local.report_style import STYLE
+from adql_services.local.returns import return_text
 from adql_services.local.run_directory import RunDirectory
 from adql_services.local.summary import Tree, better_than_last
 
@@ -81,7 +82,7 @@ def _header(specification: RunSpecification, summary: Tree) -> str:
 
 def _tiles(specification: RunSpecification, summary: Tree) -> str:
     found, staleness = summary["evaluation"], summary["staleness"] or {"mean": 0.0, "max": 0}
-    goal = "" if specification.goal is None else f"goal {specification.goal:g}, "
+    goal = "" if specification.goal is None else f"goal {return_text(specification.goal)}, "
     tiles = [
         ("Env steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
         ("Learner steps", f"{summary['learner_steps']:,}", f"{summary['version']['number']:,} updates"),
@@ -92,14 +93,20 @@ def _tiles(specification: RunSpecification, summary: Tree) -> str:
     if found:
         best = better_than_last(summary)
         name = "Last greedy return" if best else "Greedy return"
-        tiles[:0] = [(name, f"{found['mean_return']:,.1f}", f"{goal}{found['episodes']} episodes")]
+        tiles[:0] = [
+            (name, return_text(found["mean_return"], specification.goal), f"{goal}{found['episodes']} episodes")
+        ]
         if best:
             tiles[:0] = [
-                ("Best greedy return", f"{best['mean_return']:,.1f}", f"at {best['learner_steps']:,} learner steps")
+                (
+                    "Best greedy return",
+                    return_text(best["mean_return"], specification.goal),
+                    f"at {best['learner_steps']:,} learner steps",
+                )
             ]
         if found["success_rate"] is not None:
             tiles[len(tiles) - 5 : len(tiles) - 5] = [
-                ("Success rate", f"{found['success_rate']:.0%}", f"median {found['median_return']:,.4g}")
+                ("Success rate", f"{found['success_rate']:.0%}", f"median {return_text(found['median_return'])}")
             ]
     cells = (f"<div><dt>{escape(n)}</dt><dd>{escape(v)}<small>{escape(s)}</small></dd></div>" for n, v, s in tiles)
     return f'<dl class="tiles">{"".join(cells)}</dl>'

@@ -9,6 +9,7 @@ from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
 from adql_services.local.addresses import remove_abandoned
 from adql_services.local.memory import check_memory
+from adql_services.local.returns import return_text
 from adql_services.local.run import LocalRun
 from adql_services.local.run_directory import NEEDED_BYTES, RunDirectory
 from adql_services.local.stopping import StopRequest
@@ -61,9 +62,9 @@ def check_not_over(path: Path, specification: RunSpecification, summary: Tree) -
     """
     steps, evaluation = summary.get("environment_steps", 0), summary.get("evaluation") or {}
     if summary.get("reached") and specification.goal is not None and evaluation["mean_return"] >= specification.goal:
-        reached = evaluation["mean_return"]
+        reached = return_text(evaluation["mean_return"], specification.goal)
         raise InputError(
-            f"{path} is over: it reached {reached:g}, the goal is {specification.goal:g}; "
+            f"{path} is over: it reached {reached}, the goal is {return_text(specification.goal)}; "
             f"go on with a higher training.goal if returns can be higher: `adql resume {path} training.goal=…`, "
             "or start another run with `adql train`"
         )

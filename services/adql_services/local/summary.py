@@ -11,6 +11,7 @@ from typing import Any
 
 from adql.config import RunSpecification
 from adql.parameters.files import write_atomically
+from adql_services.local.returns import return_text
 from adql_services.local.watch import Observation
 
 Tree = dict[str, Any]
@@ -78,15 +79,16 @@ def better_than_last(summary: Tree) -> Tree | None:
 
 def greedy_returns(summary: Tree) -> str:
     """Returns in words what the run's policy was worth: the one result, or the best and the last one."""
-    last, best = summary["evaluation"], better_than_last(summary)
+    last, best, goal = summary["evaluation"], better_than_last(summary), summary.get("goal")
     if last is None:
         return "no evaluation yet"
+    mean = return_text(last["mean_return"], goal)
     if best is None:
         confirmed = "confirmed by" if last["purpose"] == "confirm" else "over"
-        return f"greedy mean return {last['mean_return']:.1f} {confirmed} {last['episodes']} episodes"
+        return f"greedy mean return {mean} {confirmed} {last['episodes']} episodes"
     return (
-        f"greedy mean return: best {best['mean_return']:.1f} at {best['learner_steps']:,}, "
-        f"last {last['mean_return']:.1f} at {last['learner_steps']:,} learner steps"
+        f"greedy mean return: best {return_text(best['mean_return'], goal)} at {best['learner_steps']:,}, "
+        f"last {mean} at {last['learner_steps']:,} learner steps"
     )
 
 
