@@ -6,7 +6,9 @@ import pytest
 from adql.config import RunSpecification, load_specification
 from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
+from adql_services.local.evaluate import evaluate
 from adql_services.local.report import write_report
+from adql_services.local.restore import restore
 from adql_services.local.resume import changed, check_not_over
 from adql_services.local.run_directory import RunDirectory, new_path
 from adql_services.local.summary import Outcome, make_summary, write_summary
@@ -30,6 +32,49 @@ def test_folder_with_other_things_is_refused_and_left_alone(tmp_path):
     with pytest.raises(InputError, match="is not empty"):
         RunDirectory.create(tmp_path, specification(), ["adql"])
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_folder_in_which_another_training_begins_is_said_to_be_in_use_and_left_alone(tmp_path):
+    first = RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+    first.specification.unlink()  # as long as it is not written yet
+    parts = sorted(first.path.iterdir())
+    with pytest.raises(InputError, match=r"trained in by another process; choose another DIR, .*`adql resume .*run`"):
+        RunDirectory.create(first.path, specification(), ["adql"])
+    assert sorted(first.path.iterdir()) == parts
+
+
+def test_folder_with_a_lock_alone_that_nobody_holds_is_trained_in(tmp_path):
+    (tmp_path / ".lock").touch()
+    assert RunDirectory.create(tmp_path, specification(), ["adql"]).specification.exists()
+
+
+def test_refused_folder_is_not_kept_locked(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / "thesis.txt").write_text("mine")
+    for _ in range(2):
+        with pytest.raises(InputError, match="is not empty"):
+            RunDirectory.create(tmp_path, specification(), ["adql"])
+    assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        *(lambda path: RunDirectory.create(path, specification(), ["adql"]), RunDirectory.open, restore),
+        lambda path: evaluate(path, "best", 1, 0, as_json=False),
+    ],
+)
+def test_folder_below_one_that_may_not_be_searched_is_refused_in_one_line(tmp_path, use):
+    (tmp_path / "closed").mkdir(mode=0o000)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(InputError, match=r"cannot look into \S+: Permission denied; choose a DIR") as caught:
+            use(tmp_path / "closed" / "run")
+    finally:
+        os.seteuid(user)
+    assert (caught.value.exit_code, "\n" in str(caught.value)) == (2, False)
 
 
 def test_second_training_in_a_folder_is_refused(tmp_path):

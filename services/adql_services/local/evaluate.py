@@ -21,8 +21,7 @@ def evaluate(path: Path, which: str, episodes: int, seed: int, *, as_json: bool)
         if value < least:
             raise InputError(f"{option} {value}: at least {least}")
     directory = RunDirectory(path)
-    if not directory.specification.exists():
-        raise InputError(f"{path} holds no run (no run.yaml); name the DIR of an `adql train`")
+    directory.check_holds_run()
     specification = load_specification(directory.specification, environ={})
     file = directory.best_policy if which == "best" else directory.last_policy
     stored = StoredPolicy.read(file)

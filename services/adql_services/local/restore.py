@@ -14,7 +14,7 @@ from adql.parameters.state import State
 from adql.parameters.store import WeightStore
 from adql.parameters.watermark import VolumeRecord, Watermark
 from adql_services.local.keeper import connect, named_store
-from adql_services.local.run_directory import RunDirectory
+from adql_services.local.run_directory import RunDirectory, looking_into
 from adql_services.local.store import LocalStore
 
 
@@ -25,10 +25,11 @@ def restore(path: Path) -> int:
         InputError: no run, no checkpoint that can be read, or the store has lost nothing.
     """
     directory = RunDirectory(path)
-    if not directory.checkpoints.is_dir():
-        raise InputError(
-            f"{path} holds no checkpoints; name the DIR of an `adql train`, or a parameter server's volume"
-        )
+    with looking_into(path):
+        if not directory.checkpoints.is_dir():
+            raise InputError(
+                f"{path} holds no checkpoints; name the DIR of an `adql train`, or a parameter server's volume"
+            )
     directory.lock()
     checkpoint = Checkpoints(directory.checkpoints).read_newest()
     with _store(directory, checkpoint.record.identity.name) as store:

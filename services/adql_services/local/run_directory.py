@@ -4,7 +4,8 @@ import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from adql.parameters.files import write_atomically
 
 NEEDED_BYTES = 64 * 1024**2
 """Free space without which a run is not begun: the store's append-only file alone grows to several times that."""
+
+
+LOCK = ".lock"
 
 
 class RunDirectory:
@@ -37,6 +41,7 @@ class RunDirectory:
         self.replay = path / "replay"
         self.logs = path / "logs"
         self._new, self._made = False, False
+        self._lock: int | None = None
         self._folder: int | None = None
 
     @classmethod
@@ -44,20 +49,18 @@ class RunDirectory:
         """Makes and locks the folder of a new run.
 
         Raises:
-            InputError: there is a run in it already, the folder cannot be written, or its disk is full.
+            InputError: a run is in it or begins there now, the folder cannot be written, or its disk is full.
         """
         directory = cls(path)
-        if directory.specification.exists():
-            raise InputError(f"{path} holds a run already; go on with it by `adql resume {path}` or choose another DIR")
-        if path.is_dir() and any(path.iterdir()):
-            raise InputError(f"{path} is not empty and holds no run; choose another DIR with --output")
         try:
+            with looking_into(path):
+                directory._check_empty()
             directory._make(specification, arguments)
         except InputError:
-            directory.discard()
+            directory._give_up()
             raise
         except OSError as error:
-            directory.discard()
+            directory._give_up()
             raise InputError(f"cannot write {path}: {error.strerror}; choose another DIR with --output") from None
         return directory
 
@@ -69,10 +72,19 @@ class RunDirectory:
             InputError: there is no run in it, or another process trains here.
         """
         directory = cls(path)
-        if not directory.specification.exists():
-            raise InputError(f"{path} holds no run (no run.yaml); name the DIR of an `adql train`")
+        directory.check_holds_run()
         directory.lock()
         return directory
+
+    def check_holds_run(self) -> None:
+        """Refuses a folder without a run.
+
+        Raises:
+            InputError: there is no run in it, or this user may not look.
+        """
+        with looking_into(self.path):
+            if not self.specification.exists():
+                raise InputError(f"{self.path} holds no run (no run.yaml); name the DIR of an `adql train`")
 
     def lock(self) -> None:
         """Keeps a second training out of this folder for as long as this process lives.
@@ -80,13 +92,16 @@ class RunDirectory:
         Raises:
             InputError: another process trains here.
         """
+        if self._folder is not None:
+            return
         try:
-            descriptor = os.open(self.path / ".lock", os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._folder = os.open(self.path, os.O_RDONLY)  # as long as it is open, no other folder has its number
         except BlockingIOError:
             raise InputError(
-                f"{self.path} is being trained in by another process; end that one or choose another DIR"
+                f"{self.path} is being trained in by another process; choose another DIR, "
+                f"or wait until that one has ended and go on with `adql resume {self.path}`"
             ) from None
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror}; it needs write access") from None
@@ -124,6 +139,27 @@ class RunDirectory:
     def _way_out(self) -> str:
         return f", then `adql resume {self.path}`" if self.specification.exists() else " or choose another DIR"
 
+    def _check_empty(self) -> None:
+        """Where another process has begun, its lock tells so before its files are there; what is refused is not kept.
+
+        A folder with nothing but a lock that nobody holds is as good as empty.
+        """
+        if (self.path / LOCK).exists():
+            self.lock()
+        if self.specification.exists():
+            raise InputError(
+                f"{self.path} holds a run already; go on with it by `adql resume {self.path}` or choose another DIR"
+            )
+        if self.path.is_dir() and any(part.name != LOCK for part in self.path.iterdir()):
+            raise InputError(f"{self.path} is not empty and holds no run; choose another DIR with --output")
+
+    def _give_up(self) -> None:
+        self.discard()
+        for descriptor in (self._lock, self._folder):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._folder = None
+
     def _make(self, specification: RunSpecification, arguments: Sequence[str]) -> None:
         made = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -144,6 +180,19 @@ class RunDirectory:
     def write_specification(self, specification: RunSpecification) -> None:
         """Writes run.yaml, whole or not at all."""
         write_atomically(self.specification, to_yaml(specification).encode())
+
+
+@contextmanager
+def looking_into(path: Path) -> Iterator[None]:
+    """Where this user may not even look, says so in one line.
+
+    Raises:
+        InputError: instead of a PermissionError.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise InputError(f"cannot look into {path}: {error.strerror}; choose a DIR that you may use") from None
 
 
 def new_path(specification: RunSpecification, now: datetime) -> Path:
