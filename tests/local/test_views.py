@@ -1,18 +1,19 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from adql_services.local.live import LiveView
 from adql_services.local.progress import ProgressLog
 from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
-from tests.local.runs import apart, observation, specification
+from tests.local.runs import apart, observation, result, specification
 
 
 def drawn(width: int = 110, seen: Observation | None = None, **sections) -> str:
     console = Console(file=io.StringIO(), width=width)
     view = LiveView(specification(**sections), "runs/x", console=console, clock=lambda: 0.0)
-    view.close()
+    view.close("stopped")
     console.file = io.StringIO()
     console.print(view.picture(seen or observation(), {"learner-1": "restarting", "learner-0": "running"}))
     return console.file.getvalue()
@@ -43,6 +44,38 @@ def test_log_counts_actors_where_there_are_some():
     assert [line.split(" learners, ")[1].split(",")[0] for line in stream.getvalue().splitlines()] == [
         "version 250", "1 actors",
     ]  # fmt: skip
+
+
+def test_live_view_before_the_first_evaluation_has_no_greedy_return():
+    assert "– of -100 greedy return" in drawn(seen=Observation(), training={"goal": -100})
+
+
+@pytest.mark.parametrize("status", ["stopped", "failed", "budget"])
+def test_last_picture_says_how_the_run_ended(status):
+    console = Console(file=io.StringIO(), width=80)
+    view = LiveView(specification(), "runs/x", console=console, clock=lambda: 0.0)
+    view.show(observation(), {"learner-0": "restarting"})
+    view.close(status)
+    text = console.file.getvalue()
+    assert f"CartPole-v1  {status} " in text and not any(word in text for word in ("running", "working", "restarting"))
+
+
+def test_live_view_cuts_no_number_of_a_large_run_in_80_columns():
+    seen = apart(environment_steps=48_000_000)
+    seen.run["state"] |= {"learner_steps": 12_000_000, "version": 1_500_000}
+    seen.run["updates_by_slot"] = {"0": 1_500_000, "31": 1_250_000}
+    seen.run["environment_steps_by_slot"] = {"0": 24_000_000, "127": 23_500_000}
+    seen.run["staleness"] = {"mean": 12.34, "p50": 1, "p99": 3, "max": 1_280}
+    last = {**result(-12_345.67), "success_rate": 1.0}
+    seen = Observation(seen.run, {"size": 1_000_000, "ratio": 1_024.5}, (result(40.0), last), -1_234.5)
+    text = drawn(80, seen, training={"goal": -12_300, "environment_steps": 50_000_000, "actors": 2})
+    for part in (
+        *("48,000,000 of 50,000,000 environment steps", "-12,346 of -12,300 greedy return", "-1,234", "100%"),
+        *("0 steps/s", "1,500,000", "12.34, max 1280", "1,000,000", "1,024.5", "learner 31", "1,250,000", "45%"),
+        *("actor 127", "23,500,000", "learner-1 is restarting"),
+    ):
+        assert part in text
+    assert "…" not in text and max(map(len, text.splitlines())) == 80
 
 
 def test_live_view_fits_a_narrow_terminal():

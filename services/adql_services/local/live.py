@@ -1,5 +1,6 @@
 """The live picture in a terminal, drawn by rich."""
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,10 @@ COLOURS = {
     "reached": "green",
     "budget": "magenta",
     "plateau": "magenta",
+    "stopped": "yellow",
+    "failed": "red",
 }
+OVER = ("reached", "budget", "plateau", "stopped", "failed")
 
 
 class LiveView:
@@ -48,8 +52,9 @@ class LiveView:
         self._evaluations = evaluations
         self._slots: dict[tuple[bool, int], tuple[int, int]] = {}
         self._console = console or Console(stderr=True)
+        self._shown: tuple[Observation, dict[str, str]] = Observation(), {}
         self._live = Live(
-            self.picture(Observation(), {}),
+            self.picture(*self._shown),
             console=self._console,
             refresh_per_second=REFRESHES_PER_SECOND,
             redirect_stdout=False,
@@ -67,15 +72,18 @@ class LiveView:
             if result["task"]["purpose"] == "confirm":
                 self.say(evaluation_line(result, self._specification.goal))
         self._evaluations = max(self._evaluations, len(observation.evaluations))
+        self._shown = observation, processes
         self._live.update(self.picture(observation, processes))
 
-    def close(self) -> None:
-        """Draws the last picture for good."""
+    def close(self, status: str) -> None:
+        """Draws the last picture for good, with how the run ended."""
+        observation, _ = self._shown
+        self._live.update(self.picture(observation, {}, status))
         self._live.stop()
 
-    def picture(self, observation: Observation, processes: dict[str, str]) -> RenderableType:
-        """Returns what is shown of ``observation``."""
-        status = Text(observation.status, style=f"bold {COLOURS.get(observation.status, 'white')}")
+    def picture(self, observation: Observation, processes: dict[str, str], status: str | None = None) -> RenderableType:
+        """Returns what is shown of ``observation``; ``status`` is how the run ended."""
+        status = status or observation.status
         seconds = int(self._clock() - self._start)
         return Panel(
             Group(
@@ -85,19 +93,32 @@ class LiveView:
                 Text(),
                 self._curve(observation),
                 Text(),
-                self._workers(observation, processes),
+                self._workers(observation, status),
+                *(
+                    Text(f"{name} is {state}", style="yellow")
+                    for name, state in processes.items()
+                    if state != "running"
+                ),
             ),
-            title=Text.assemble("ADQL ", (self._specification.environment.id, "bold"), "  ", status),
+            title=Text.assemble(
+                "ADQL ",
+                (self._specification.environment.id, "bold"),
+                "  ",
+                (status, f"bold {COLOURS.get(status, 'white')}"),
+            ),
             subtitle=Text(f"{self._title}  {seconds // 60}:{seconds % 60:02}", style="dim"),
-            width=min(WIDTH, self._console.width),
+            width=self._width(),
             padding=(1, 2),
         )
+
+    def _width(self) -> int:
+        return min(WIDTH, self._console.width)
 
     def _progress(self, observation: Observation) -> Table:
         grid = Table.grid(padding=(0, 2), expand=True)
         grid.add_column(width=8)
         grid.add_column(ratio=1)
-        grid.add_column(justify="right", no_wrap=True, width=40)
+        grid.add_column(justify="right", no_wrap=True)
         steps, budget = observation.environment_steps, self._specification.training.environment_steps
         grid.add_row("budget", _bar(steps, budget), f"{steps:,} of {budget:,} environment steps")
         goal, last = self._specification.goal, observation.last_evaluation
@@ -109,74 +130,76 @@ class LiveView:
 
     def _figures(self, observation: Observation) -> Table:
         environment_rate, learner_rate = self._rates.look(observation)
-        grid = Table.grid(padding=(0, 2), expand=True)
-        for _ in range(3):
-            grid.add_column(style="dim", no_wrap=True)
-            grid.add_column(justify="right", no_wrap=True)
         last, staleness, table = observation.last_evaluation, observation.staleness, observation.table
         success = last["success_rate"] if last else None
-        grid.add_row(
-            *("greedy return", _return(last["mean"] if last else None, self._specification.goal)),
-            *("environment", f"{environment_rate:,.0f} steps/s"),
-            *("staleness", f"{staleness['mean']:.2f}, max {staleness['max']}" if staleness else "–"),
-        )
-        grid.add_row(
-            *("training return", _return(observation.training_return)),
-            *("learners", f"{learner_rate:,.0f} steps/s"),
-            *("replay", f"{table.get('size', 0):,}"),
-        )
-        grid.add_row(
-            *("success rate", "–" if success is None else f"{success:.0%}"),
-            *("version", f"{observation.state.get('version', 0):,}"),
-            *("samples per insert", _number(table.get("ratio"))),
-        )
+        returns = [
+            ("greedy return", _return(last["mean"] if last else None, self._specification.goal)),
+            ("training return", _return(observation.training_return)),
+            ("success rate", "–" if success is None else f"{success:.0%}"),
+        ]
+        speeds = [
+            ("environment", f"{environment_rate:,.0f} steps/s"),
+            ("learners", f"{learner_rate:,.0f} steps/s"),
+            ("version", f"{observation.state.get('version', 0):,}"),
+        ]
+        data = [
+            ("staleness", f"{staleness['mean']:.2f}, max {staleness['max']}" if staleness else "–"),
+            ("replay", f"{table.get('size', 0):,}"),
+            ("samples per insert", _number(table.get("ratio"))),
+        ]
+        columns = [returns, speeds, data]
+        if self._width() < WIDTH:  # three of them do not fit 80 columns
+            columns = [returns + data[::2], speeds + data[1::2]]
+        grid = Table.grid(padding=(0, 2), expand=True)
+        for _ in columns:
+            grid.add_column(style="dim", no_wrap=True)
+            grid.add_column(justify="right", no_wrap=True)
+        for row in itertools.zip_longest(*columns, fillvalue=("", "")):
+            grid.add_row(*itertools.chain.from_iterable(row))
         return grid
 
     def _curve(self, observation: Observation) -> RenderableType:
         means = [result["mean"] for result in observation.evaluations if result["task"]["purpose"] == "periodic"]
         if not means:
             return Text("greedy return: the first evaluation is to come", style="dim")
-        lines = curve(means, min(WIDTH, self._console.width) - 18, CURVE_HEIGHT, self._specification.goal)
+        lines = curve(means, self._width() - 18, CURVE_HEIGHT, self._specification.goal)
         top = max(0.0, *means, self._specification.goal or 0.0)
-        labels = [f"{top:10.4g} ", *[" " * 11] * (len(lines) - 2), f"{min(0.0, *means):10.4g} "]
+        labels = [f"{return_text(top):>10} ", *[" " * 11] * (len(lines) - 2), f"{return_text(min(0.0, *means)):>10} "]
         drawn = (Text.assemble((label, "dim"), (line, "cyan")) for label, line in zip(labels, lines, strict=True))
         return Group(Text("greedy return by evaluation", style="dim"), *drawn)
 
-    def _workers(self, observation: Observation, processes: dict[str, str]) -> Table:
+    def _workers(self, observation: Observation, status: str) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
         for name in ("slot", "updates", "share", "environment steps"):
-            table.add_column(name, justify="left" if name == "slot" else "right")
-        table.add_column("state", width=20)
-        self._add_learners(table, observation)
+            table.add_column(name, justify="left" if name == "slot" else "right", no_wrap=True)
+        table.add_column("state", width=12)
+        self._add_learners(table, observation, status)
         if self._specification.training.actors:
-            self._add_actors(table, observation)
-        for name, state in processes.items():
-            if state != "running":
-                table.add_row(Text(f"{name} is {state}", style="yellow"))
+            self._add_actors(table, observation, status)
         return table
 
-    def _add_learners(self, table: Table, observation: Observation) -> None:
+    def _add_learners(self, table: Table, observation: Observation, status: str) -> None:
         applied = observation.run.get("updates_by_slot", {})
         total = max(1, sum(applied.values()))
         live = {str(session["slot"]): session for session in observation.sessions if session["role"] != "actor"}
         for slot in sorted({*applied, *live}, key=int):
             updates, session = applied.get(slot, 0), live.get(slot)
             steps = f"{session['environment_steps']:,}" if session and session["role"] == "both" else ""
-            state = self._state(session, observation.status)
+            state = self._state(session, status)
             table.add_row(f"learner {slot}", f"{updates:,}", f"{updates / total:.0%}", steps, state)
 
-    def _add_actors(self, table: Table, observation: Observation) -> None:
+    def _add_actors(self, table: Table, observation: Observation, status: str) -> None:
         acted = observation.run.get("environment_steps_by_slot", {})
         live = {str(session["slot"]): session for session in observation.sessions if session["role"] == "actor"}
         for slot in sorted({*acted, *live}, key=int):
-            state = self._state(live.get(slot), observation.status)
+            state = self._state(live.get(slot), status)
             table.add_row(f"actor {slot}", "", "", f"{acted.get(slot, 0):,}", state)
 
     def _state(self, session: dict[str, Any] | None, status: str) -> Text:
         """Returns working while its counters grow, waiting while they stand."""
         if session is None:
             return Text("gone", style="dim")
-        if status in ("reached", "budget", "plateau"):
+        if status in OVER:
             return Text("idle", style="dim")
         counters = session["environment_steps"], session["last_sequence"]
         who = session["role"] == "actor", session["slot"]

@@ -114,14 +114,14 @@ class LocalRun:
         """
         if not self._directory.is_there():
             self._crew.kill()
-            self._view.close()
+            self._view.close("failed")
             return self._lost()
         deadline = time.monotonic() + STOP_SECONDS
         if self._stop.number is not None:
             self._view.say("stopping, and saving what was learned; a second Ctrl-C or SIGTERM ends at once")
         self._crew.stop_workers(watch, EVALUATOR)
         observation = watch.look()
-        self._view.close()
+        self._view.close(self._status(observation, failure))
         self._crew.ask_to_stop()
         asked = isinstance(failure, InputError) if failure else self._stop.number is not None
         unwanted = asked and not observation.environment_steps
@@ -156,7 +156,7 @@ class LocalRun:
 
     def _end_at_once(self) -> int:
         self._crew.kill()
-        self._view.close()
+        self._view.close("stopped")
         self._view.say(
             "ended at once: steps since the last commit, transitions since the last snapshot, summary and report "
             f"are not saved; committed updates are safe: go on with `adql resume {self._directory.path}`"
