@@ -50,6 +50,7 @@ def test_values_are_yaml():
         ("replay.capacity=10", "algorithm.batch_size 64 is larger than replay.capacity 10; lower the one or raise"),
         ("replay.min_size=200000", "replay.min_size 200000 is larger than replay.capacity 20000: nothing would"),
         ("training.environment_steps=10", "training.environment_steps 10 ends before replay.min_size 1000"),
+        ("replay.samples_per_insert=0.0001", "replay.samples_per_insert 0.0001 allows 20 samples in training.env"),
         ("update.encoding=int8", "update.encoding='int8': Input should be 'float32', 'float16' or 'bfloat16'"),
         ("run.name=My Run", "run.name='My Run': String should match pattern"),
         (

@@ -331,7 +331,20 @@ class RunSpecification(Section):
                 f"training.environment_steps {self.training.environment_steps} ends before "
                 f"replay.min_size {replay.min_size}: nothing would be learned; raise the budget or lower min_size"
             )
+        self._allows_one_batch()
         return self
+
+    def _allows_one_batch(self) -> None:
+        replay, steps = self.replay, self.training.environment_steps
+        if replay.samples_per_insert is None:
+            return
+        allowed = (steps - replay.min_size) * replay.samples_per_insert
+        if allowed < self.algorithm.batch_size:
+            raise ValueError(
+                f"replay.samples_per_insert {replay.samples_per_insert:g} allows {allowed:.0f} samples in "
+                f"training.environment_steps {steps}, less than one algorithm.batch_size of "
+                f"{self.algorithm.batch_size}: nothing would be learned; raise the ratio or the budget"
+            )
 
     @property
     def signature(self) -> SignatureSettings:
