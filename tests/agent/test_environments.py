@@ -41,6 +41,18 @@ def test_unknown_id_names_what_is_near():
         resolve(EnvironmentSettings(id="CartPol-v1"))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ALE/Pong-v5", r"\(ale-py\), which must be installed and named: environment.id=ale_py:ALE/Pong-v5 "),
+        ("Nowhere/Thing-v0", r"one of its own.*environment.id=module:Nowhere/Thing-v0 environment.allow=\[module\]"),
+    ],
+)
+def test_unknown_namespace_names_the_package_that_must_be_installed(name, said):
+    with pytest.raises(EnvironmentUnusableError, match=said):
+        resolve(EnvironmentSettings(id=name))
+
+
 def test_continuous_actions_are_refused():
     with pytest.raises(EnvironmentUnusableError, match="Discrete actions"):
         resolve(EnvironmentSettings(id="Pendulum-v1"))

@@ -23,6 +23,8 @@ from adql.types import Array
 
 DEFAULT_MAX_EPISODE_STEPS = 1_000
 """Where neither the environment nor the settings state a limit."""
+PACKAGES = {"ALE": ("ale-py", "ale_py")}
+"""Package and module of a namespace of ids."""
 
 Environment = gymnasium.Env[Any, Any]
 
@@ -180,7 +182,15 @@ def signature_of(environment: Environment, settings: EnvironmentSettings) -> Sig
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.rpartition(":")[2], list(gymnasium.registry), n=3, cutoff=0.5)
+    bare = name.rpartition(":")[2]
+    namespace, slash, _ = bare.rpartition("/")
+    if slash and namespace not in {spec.namespace for spec in gymnasium.registry.values()}:
+        package, module = PACKAGES.get(namespace, ("one of its own", "module"))
+        return (
+            f"environment.id={name!r} is not registered: what is in {namespace}/ comes with a package ({package}), "
+            f"which must be installed and named: environment.id={module}:{bare} environment.allow=[{module}]"
+        )
+    near = difflib.get_close_matches(bare, list(gymnasium.registry), n=3, cutoff=0.5)
     hint = f"near are {', '.join(near)}" if near else "see `python -c 'import gymnasium; gymnasium.pprint_registry()'`"
     return f"environment.id={name!r} is not registered; {hint}; a foreign one is written module:Env-v0"
 

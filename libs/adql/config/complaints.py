@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 MOST_NEAR = 2
 LEAST_LIKENESS = 0.8
+LEAST_LIKENESS_OF_SECTIONS = 0.6
+"""Lower: there are few of them."""
 
 
 def complaint(kind: type[BaseModel], error: Mapping[str, Any], name: str) -> str:
@@ -16,7 +18,8 @@ def complaint(kind: type[BaseModel], error: Mapping[str, Any], name: str) -> str
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         key = ".".join(map(str, error["loc"]))
-        near = near_keys(kind, key)
+        near = near_sections(kind, error["loc"]) if isinstance(error["input"], Mapping) else []
+        near = near or near_keys(kind, key)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         return f"{name}: unknown key; {hint}known here: {', '.join(_siblings(kind, error['loc']))}"
     if error["type"] == "value_error":
@@ -37,6 +40,16 @@ def near_keys(kind: type[BaseModel], key: str) -> list[str]:
     names = difflib.get_close_matches(last, {other.rpartition(".")[2] for other in keys}, n=1, cutoff=LEAST_LIKENESS)
     named = [other for other in keys if other.rpartition(".")[2] in names]
     return list(dict.fromkeys([*alike, *same] or named))[:MOST_NEAR]
+
+
+def near_sections(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Returns the whole key of the section of ``kind`` that is most like the one at ``location``, if any is."""
+    *above, last = map(str, location)
+    for part in above:
+        kind = _section(kind, part) or kind
+    sections = [name for name in kind.model_fields if _section(kind, name)]
+    near = difflib.get_close_matches(last, sections, n=1, cutoff=LEAST_LIKENESS_OF_SECTIONS)
+    return [".".join([*above, name]) for name in near]
 
 
 def all_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
