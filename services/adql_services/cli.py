@@ -136,6 +136,9 @@ def _add_resume(commands: "Commands") -> None:
 def _add_restore(commands: "Commands") -> None:
     restore = commands.add_parser("restore", help="put a lost weight store back from the newest checkpoint")
     restore.add_argument("directory", metavar="DIR", type=Path)
+    restore.add_argument(
+        "--checkpoint", metavar="FILE", type=Path, help="the checkpoint to take; the newest under DIR by default"
+    )
     restore.set_defaults(parser=restore, command=_restore)
 
 
@@ -228,7 +231,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _restore(options: argparse.Namespace) -> int:
     from adql_services.local.restore import restore
 
-    return restore(options.directory)
+    return restore(options.directory, options.checkpoint)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -103,12 +103,16 @@ def test_corrupt_and_foreign_policies_are_refused(copied):
     check_refused(adql("evaluate", copied), "belongs to another run")
 
 
-def test_corrupt_checkpoints_are_refused_and_an_older_whole_one_is_taken(copied):
+def test_corrupt_checkpoints_are_refused_and_an_older_whole_one_is_taken_only_if_it_is_named(copied):
     shutil.rmtree(copied / "store")
-    newest = max((copied / "checkpoints").glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+    files = sorted((copied / "checkpoints").glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+    newest, older = files[-1], files[-2]
     newest.write_bytes(newest.read_bytes()[:-8])
-    restored = adql("restore", copied)
+    way_out = f"`adql restore {copied} --checkpoint {older}`"
+    check_refused(adql("restore", copied), f"{newest} is passed over", "its bytes are not those", way_out)
+    restored = adql("restore", copied, "--checkpoint", older)
     assert restored.returncode == 0 and "0 learner steps" in restored.stdout, restored.stderr
+    assert f"{newest} is passed over" in restored.stdout
     for file in (copied / "checkpoints").glob("*.safetensors"):
         file.write_bytes(b"")
     shutil.rmtree(copied / "store")

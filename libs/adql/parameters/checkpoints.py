@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +25,15 @@ class Entry(msgspec.Struct, frozen=True):
     epoch: int
     version: int
     sha256: str
+
+
+class PassedOver(NamedTuple):
+    """A newer checkpoint that cannot be read."""
+
+    path: Path
+    reason: str
+    order: tuple[int, int, int]
+    """Epoch, number and commit, by the name of the file."""
 
 
 class Checkpoints:
@@ -62,8 +73,7 @@ class Checkpoints:
             OSError: the earlier checkpoints are still there.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
-        mark = state.mark
-        path = self._directory / f"{mark.epoch}.{mark.number}.{mark.commit}.safetensors"
+        mark, path = state.mark, self.path_of(state.mark)
         earlier = [entry for entry in self._repaired_entries() if entry.file != path.name]
         blob = write_tensors(path, *_tensors(state))
         entry = Entry(path.name, mark.epoch, mark.number, hashlib.sha256(blob).hexdigest())
@@ -84,6 +94,20 @@ class Checkpoints:
                 with contextlib.suppress(CheckpointError):
                     return read_checkpoint(path)
         raise CheckpointError(f"{self._directory} holds no checkpoint that can be read; name a file")
+
+    def path_of(self, mark: Mark) -> Path:
+        """Returns the file that a state with ``mark`` is kept in."""
+        return self._directory / f"{mark.epoch}.{mark.number}.{mark.commit}.safetensors"
+
+    def passed_over(self, state: State) -> list[PassedOver]:
+        """Returns the checkpoints newer than ``state`` that cannot be read, oldest first."""
+        hashes = {entry.file: entry.sha256 for entry in self._repaired_entries()}
+        found = []
+        for name in {*hashes, *(path.name for path in self._directory.glob("*.safetensors"))}:
+            order, path = _order(name), self._directory / name
+            if order is not None and order > state.mark[:3] and (reason := _damage(path, hashes.get(name))):
+                found.append(PassedOver(path, reason, order))
+        return sorted(found, key=lambda one: one.order)
 
     def _repaired_entries(self) -> list[Entry]:
         try:
@@ -121,6 +145,24 @@ def read_checkpoint(path: Path) -> State:
         raise CheckpointError(f"{path} is no checkpoint of a parameter server; name another file") from None
     texts = {name: metadata[name].encode() for name in ("record", CHECKSUMS) if name in metadata}
     return State.from_blobs(mark, blobs | texts)
+
+
+def _order(name: str) -> tuple[int, int, int] | None:
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)\.safetensors", name)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def _damage(path: Path, sha256: str | None) -> str | None:
+    """Why a checkpoint cannot be taken; None where it can."""
+    if not path.exists():
+        return "it is missing"
+    if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        return f"its bytes are not those that {INDEX} has the hash of"
+    try:
+        read_checkpoint(path)
+    except CheckpointError:
+        return "it holds no whole checkpoint"
+    return None
 
 
 def _tensors(state: State) -> tuple[dict[str, Array], dict[str, str]]:

@@ -8,21 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adql.errors import CheckpointError, InputError, RunFailedError
-from adql.parameters.checkpoints import Checkpoints
+from adql.parameters.checkpoints import Checkpoints, read_checkpoint
 from adql.parameters.restoring import restored
 from adql.parameters.state import State
 from adql.parameters.store import WeightStore
 from adql.parameters.watermark import VolumeRecord, Watermark
+from adql.types import Version
 from adql_services.local.keeper import connect, named_store
 from adql_services.local.run_directory import RunDirectory, looking_into
 from adql_services.local.store import LocalStore
+from adql_services.local.summary import read_summary
 
 
-def restore(path: Path) -> int:
+def restore(path: Path, file: Path | None = None) -> int:
     """Puts the store of the run in ``path`` back; the embedded one, or that of ADQL_REDIS_URL. Returns 0.
 
+    ``file`` is the checkpoint to take, by default the newest that can be read.
+
     Raises:
-        InputError: no run, no checkpoint that can be read, or the store has lost nothing.
+        InputError: no run, no checkpoint that can be read, the newest of them cannot, or the store has lost nothing.
     """
     directory = RunDirectory(path)
     with looking_into(path):
@@ -31,28 +35,56 @@ def restore(path: Path) -> int:
                 f"{path} holds no checkpoints; name the DIR of an `adql train`, or a parameter server's volume"
             )
     directory.lock()
-    checkpoint = Checkpoints(directory.checkpoints).read_newest()
+    checkpoints = Checkpoints(directory.checkpoints)
+    checkpoint = read_checkpoint(file) if file else checkpoints.read_newest()
     with _store(directory, checkpoint.record.identity.name) as store:
-        state = _put_back(directory, store, checkpoint)
+        state, lost = _put_back(directory, store, checkpoint, checkpoints, named=file is not None)
+    steps, mark = state.record.clocks.environment_steps, state.mark
     sys.stdout.write(
-        f"{path}: the store holds version {state.mark.version} again, at {state.record.learner_steps} learner steps "
-        f"and {state.record.clocks.environment_steps} environment steps; go on with `adql resume {path}`\n"
+        f"{lost}{path}: the store holds version {mark.version} again, at {state.record.learner_steps} learner steps "
+        f"and {steps} environment steps; go on with `adql resume {path}`\n"
     )
     return 0
 
 
-def _put_back(directory: RunDirectory, store: WeightStore, checkpoint: State) -> State:
+def _put_back(
+    directory: RunDirectory, store: WeightStore, checkpoint: State, checkpoints: Checkpoints, *, named: bool
+) -> tuple[State, str]:
+    """Returns the new state, and a line about what was passed over for it, empty where nothing was."""
     mark, held = store.mark(), _readable(store)
     watermark = Watermark(directory.watermark)
     known, watermark_lost = _known(watermark)
+    if known is not None and known.run_id != checkpoint.record.identity.run_id:
+        raise InputError(f"that checkpoint is of another run than {directory.path}; name one of this run")
     damaged = mark if held is None else None
     owner = secrets.token_hex(16)
     state = restored(checkpoint, held, known, owner, damaged=damaged, watermark_lost=watermark_lost)
+    lost = _losses(directory, checkpoints, checkpoint, held, known)
+    if lost and not named:
+        raise InputError(
+            f"{lost}; bring that file back, or go back to version {checkpoint.mark.version} all the same: "
+            f"`adql restore {directory.path} --checkpoint {checkpoints.path_of(checkpoint.mark)}`"
+        )
     if store.commit(state, mark) != state.mark:
         raise RunFailedError("a server committed to the store meanwhile: it is in use; stop that server first")
     identity, new = state.record.identity, state.mark
     watermark.write(VolumeRecord(identity.name, identity.run_id, new.epoch, new.number, new.commit))
-    return state
+    return state, f"{lost}\n" if lost else ""
+
+
+def _losses(
+    directory: RunDirectory, checkpoints: Checkpoints, checkpoint: State, held: State | None, known: VolumeRecord | None
+) -> str:
+    """Says which checkpoints were passed over and what is lost with them; nothing where the store has it still."""
+    state = held if held is not None and held.mark[:3] > checkpoint.mark[:3] else checkpoint
+    passed = checkpoints.passed_over(state)
+    if not passed:
+        return ""
+    newest = max([one.order for one in passed] + ([known.order] if known else []))
+    counted = read_summary(directory.summary).get("learner_steps")
+    steps = f"{state.record.learner_steps} learner steps" + (f", the run had {counted}" if counted is not None else "")
+    files = "; ".join(f"{one.path} is passed over, {one.reason}" for one in passed)
+    return f"{files}: versions after {state.mark.version} up to {Version(*newest[:2])} are lost with it ({steps})"
 
 
 def _readable(store: WeightStore) -> State | None:
