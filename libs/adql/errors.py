@@ -230,7 +230,7 @@ class StoreRefusedError(StoreUnavailableError):
 
 
 class TransportError(UnavailableError):
-    """The connection failed before a whole answer arrived: the outcome is unknown."""
+    """The connection failed before a whole answer arrived: the outcome is unknown, unless nobody listened."""
 
     kind = "transport"
 

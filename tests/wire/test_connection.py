@@ -185,6 +185,16 @@ def test_a_broken_answer_is_a_transport_error_and_the_next_request_connects_agai
         assert bytes(connection.request("GET", "/v1/run").body) == b"again"
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_where_nobody_listens_the_way_out_is_named_and_no_outcome_is_unknown(kind, tmp_path, connect):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"unix:{tmp_path}/nobody" if kind == "unix" else f"http://127.0.0.1:{free.getsockname()[1]}"
+        connection = connect(address, variable="ADQL_REPLAY_URL")
+        with pytest.raises(TransportError, match=r"nobody listens there: start it, or correct ADQL_REPLAY_URL$"):
+            connection.request("GET", "/v1/run")
+
+
 def test_a_kept_connection_that_the_server_closed_is_replaced_before_anything_is_sent(place, connect):
     closed = threading.Event()
 

@@ -20,6 +20,8 @@ from adql.wire.problems import error_from
 
 MIN_BYTES_PER_SECOND = 64 * 1024
 """A request's deadline grows with its size: slower links than this are given up."""
+PARAMETER_SERVER_URL, REPLAY_URL = "ADQL_PARAMETER_SERVER_URL", "ADQL_REPLAY_URL"
+"""The variables that set the services' addresses."""
 _MAX_HEAD_BYTES = 32 * 1024
 _MAX_BUFFERS_A_CALL = 64
 _BODILESS = (204, 304)
@@ -51,6 +53,7 @@ class Connection:
 
     After a TransportError it is closed, and the next ``begin`` connects again, resolving the name afresh. It never
     retries by itself: whether a request may be sent twice is the caller's knowledge. Not for several threads at once.
+    ``variable`` is what sets the address, for what is said where nobody listens.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class Connection:
         timeout_seconds: float = 30.0,
         max_body_bytes: int = 1 << 30,
         clock: Callable[[], float] = time.monotonic,
+        variable: str = "the address",
     ) -> None:
-        self._address = address
+        self._address, self._variable = address, variable
         self._host = urlsplit(address).netloc or "localhost"
         self._token = token
         self._timeout_seconds = timeout_seconds
@@ -91,7 +95,7 @@ class Connection:
         ``wait_seconds``, which a long poll asks the server to wait at most, come on top.
 
         Raises:
-            TransportError: no connection, or the request could not be sent in time; the outcome is unknown.
+            TransportError: nobody listens, so nothing was sent; or it was not sent in time, and the outcome is unknown.
         """
         if self._under_way is not None:
             raise RuntimeError("a request is under way on this connection; finish() it first")
@@ -160,8 +164,13 @@ class Connection:
         self.close()
 
     def _broken(self, cause: Exception) -> AdqlError:
+        unsent = self._socket is None
         self.close()
         reason = "timed out" if isinstance(cause, TimeoutError) else str(cause)
+        if unsent:
+            return TransportError(
+                f"{self._address}: {reason}; nobody listens there: start it, or correct {self._variable}"
+            )
         return TransportError(f"{self._address}: {reason}; the outcome is unknown, send the same request again")
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:

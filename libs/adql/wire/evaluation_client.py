@@ -10,7 +10,7 @@ import msgspec
 from adql.errors import AdqlError, TransportError
 from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
-from adql.wire.connection import Connection, Response
+from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
 from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers
 
@@ -64,7 +64,9 @@ class EvaluationClient:
         on_success: Callable[[], None] = lambda: None,
     ) -> None:
         self._arrays = [ArraySpec("parameters", (size,))]
-        self._connection = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
+        self._connection = Connection(
+            address, token=token, timeout_seconds=timeout_seconds, clock=clock, variable=PARAMETER_SERVER_URL
+        )
         self._backoff = Backoff(clock, sleep, rng)
         self._on_retry, self._on_success = on_retry, on_success
         self._state: RunState | None = None

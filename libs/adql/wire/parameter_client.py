@@ -15,7 +15,7 @@ from adql.encodings import from_wire, to_wire
 from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError, WrongRunError
 from adql.types import Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
 from adql.wire import codec, routes
-from adql.wire.connection import Connection, Response
+from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
 from adql.wire.delivery import Answer, Delivery
 from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers
@@ -74,8 +74,12 @@ class ParameterClient:
         self.encoding = encoding
         self._answer_arrays = [ArraySpec("parameters", (size,), encoding)]
         self._backoff = Backoff(clock, sleep, rng)
-        self._pushing = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
-        self._asking = Connection(address, token=token, timeout_seconds=timeout_seconds, clock=clock)
+        self._pushing = Connection(
+            address, token=token, timeout_seconds=timeout_seconds, clock=clock, variable=PARAMETER_SERVER_URL
+        )
+        self._asking = Connection(
+            address, token=token, timeout_seconds=timeout_seconds, clock=clock, variable=PARAMETER_SERVER_URL
+        )
         self._updates = routes.UPDATES + ("?durable=true" if durable else "")
         self._delivery = Delivery(self._exchange, self._ask_sequences, window_bytes)
         self._pending: HeldUpdate | None = None

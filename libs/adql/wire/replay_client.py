@@ -12,7 +12,7 @@ from adql.config import SignatureSettings
 from adql.errors import AdqlError, RateLimitedError, TransportError, UnavailableError
 from adql.types import Array, ReplaySample, SampleInfo, TransitionBatch
 from adql.wire import codec, replay_format, routes
-from adql.wire.connection import Connection, Response
+from adql.wire.connection import REPLAY_URL, Connection, Response
 from adql.wire.replay_frames import folded, unfolded
 from adql.wire.retry import Backoff, asked_seconds, call_with_retry
 
@@ -54,8 +54,10 @@ class ReplayClient:
         self._stacked = signature.frame_stack is not None
         self._backoff = Backoff(clock, sleep, rng)
         self._deadline_seconds, self._on_retry, self._on_success = deadline_seconds, on_retry, on_success
-        self._control = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
-        self._bulk = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock)
+        self._control = Connection(
+            address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock, variable=REPLAY_URL
+        )
+        self._bulk = Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS, clock=clock, variable=REPLAY_URL)
         self._chunk = 0
         self._asked: tuple[str, float] | None = None
         self._sent = False
