@@ -1,9 +1,11 @@
 """The embedded store of a local run."""
 
+import random
+
 import pytest
 
 from adql.config import ParameterServerSettings, load_settings, specification_from
-from adql.errors import ConfigError
+from adql.errors import ConfigError, StoreLostError
 from adql.parameters.size import RECORD_BYTES, state_bytes
 from adql_services.local import cpu, keeper
 from adql_services.local.crew import Crew
@@ -48,6 +50,22 @@ def test_cpu_of_a_store_that_was_started_again_counts_its_earlier_life(tmp_path,
     assert kept.cpu_seconds() == 3.0
     kept.check()
     assert kept.cpu_seconds() == 3.5
+
+
+@pytest.mark.parametrize("part", ["*.incr.aof", "*.manifest"])
+def test_garbled_file_of_the_store_names_restore_as_the_way_out(tmp_path, part):
+    kept = keeper.StoreKeeper(tmp_path / "run" / "store", lambda line: None)
+    (tmp_path / "run").mkdir()
+    try:
+        kept.start()
+        kept.stop()
+        (file,) = (tmp_path / "run" / "store" / "appendonlydir").glob(part)
+        file.write_bytes(random.Random(0).randbytes(300))
+        with pytest.raises(StoreLostError, match=r"are damaged.*`adql restore .*run`") as refused:
+            kept.start()
+        assert refused.value.exit_code == 2
+    finally:
+        kept.stop()
 
 
 @pytest.mark.parametrize("rule", ["average", "gradient", "delta"])

