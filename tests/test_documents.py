@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from adql.agent import make_network, resolve
 from adql.config import EnvironmentSettings, NetworkSettings, load_specification
+from adql.parameters.policies import CHECKSUM, checksum_of
 from adql_services import cli
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,7 @@ def stored(tmp_path: Path) -> Path:
     network = make_network(NetworkSettings(), environment.signature)
     vector = np.zeros(sum(entry.size for entry in network.manifest.entries), np.float32)
     keys = f'{{"environment": {environment.model_dump_json()}, "network": {NetworkSettings().model_dump_json()}}}'
-    save_file(dict(network.manifest.views(vector)), tmp_path / POLICY, {"keys": keys})
+    save_file(dict(network.manifest.views(vector)), tmp_path / POLICY, {"keys": keys, CHECKSUM: checksum_of(vector)})
     return tmp_path
 
 

@@ -10,6 +10,7 @@ from adql.agent.networks import make_network
 from adql.agent.policy import load_policy
 from adql.config import EnvironmentSettings, NetworkSettings
 from adql.errors import CheckpointError
+from adql.parameters.policies import CHECKSUM, checksum_of
 
 SIGNATURE = {"observations": 3, "actions": 2}
 KEYS = {"environment": {"id": "Toy-v0", "signature": SIGNATURE}, "network": {"kind": "tabular"}}
@@ -21,8 +22,9 @@ def stored(tmp_path):
 
     def store(table=((1, 0), (0, 1), (1, 0)), metadata=None):
         network = make_network(NetworkSettings(kind="tabular"), EnvironmentSettings(signature=SIGNATURE).signature)
-        arrays = network.manifest.views(np.asarray(table, np.float32).ravel())
-        save_file(arrays, tmp_path / "policy", {"keys": json.dumps(KEYS)} if metadata is None else metadata)
+        vector = np.asarray(table, np.float32).ravel()
+        known = {"keys": json.dumps(KEYS), CHECKSUM: checksum_of(vector)} if metadata is None else metadata
+        save_file(network.manifest.views(vector), tmp_path / "policy", known)
         return tmp_path / "policy"
 
     return store
@@ -50,3 +52,14 @@ def test_policy_that_is_not_finite_or_of_another_shape_is_refused(stored):
     }
     with pytest.raises(CheckpointError, match="it is damaged"):
         load_policy(stored(metadata={"keys": json.dumps(other)}))
+
+
+def test_policy_whose_numbers_were_overwritten_or_have_no_checksum_is_refused(stored):
+    file = stored()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-4] + np.float32(0.5).tobytes())
+    with pytest.raises(CheckpointError, match=r"checksum.*damaged.*the other --policy") as refused:
+        load_policy(file)
+    assert "\n" not in str(refused.value) and refused.value.exit_code == 2
+    with pytest.raises(CheckpointError, match="written was none"):
+        load_policy(stored(metadata={"keys": json.dumps(KEYS)}))

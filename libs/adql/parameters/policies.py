@@ -8,7 +8,11 @@ import numpy as np
 
 from adql.errors import CheckpointError
 from adql.parameters.files import read_tensors
+from adql.parameters.state import crc32c
 from adql.types import Array, Float32Array, Manifest
+
+CHECKSUM = "crc32c"
+"""Of the flat vector; a file without it is refused like one whose vector has another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class StoredPolicy:
         """Returns the flat vector (P,) of the network of ``manifest``.
 
         Raises:
-            CheckpointError: arrays too many or too few, of other shapes or dtypes, or not finite.
+            CheckpointError: arrays too many or too few, of other shapes or dtypes, not finite, or of another checksum.
         """
         found = {name: (array.shape, array.dtype.name) for name, array in self.arrays.items()}
         wanted = {entry.name: (entry.shape, entry.dtype) for entry in manifest.entries}
@@ -43,6 +47,9 @@ class StoredPolicy:
         vector = np.concatenate([self.arrays[entry.name].ravel() for entry in manifest.entries])
         if not np.isfinite(vector).all():
             raise CheckpointError(f"{self.path} holds numbers that are not finite: {_DAMAGED}")
+        written, checksum = self.metadata.get(CHECKSUM, "none"), checksum_of(vector)
+        if written != checksum:
+            raise CheckpointError(f"{self.path} has checksum {checksum}, written was {written}: {_DAMAGED}")
         return vector
 
     def check_owner(self, config_hash: str) -> None:
@@ -66,6 +73,11 @@ class StoredPolicy:
         """
         if (found := self.metadata.get("version", "none")) != version:
             raise CheckpointError(f"{self.path} holds version {found}, not {version}: {_DAMAGED}")
+
+
+def checksum_of(vector: Float32Array) -> str:
+    """Returns what a policy file says of its flat vector (P,) under ``CHECKSUM``."""
+    return f"{crc32c(vector.data):08x}"
 
 
 _DAMAGED = "it is damaged; try another file or the other --policy"

@@ -159,10 +159,11 @@ def _decode_record(blob: bytes) -> StateRecord:
 
 def _checksums(mark: Mark, blobs: Mapping[str, bytes | memoryview]) -> dict[str, int]:
     marked: dict[str, bytes | memoryview] = {"mark": msgspec.json.encode(mark)}
-    return {name: _crc(blob) for name, blob in (marked | dict(blobs)).items()}
+    return {name: crc32c(blob) for name, blob in (marked | dict(blobs)).items()}
 
 
-def _crc(blob: bytes | memoryview) -> int:
+def crc32c(blob: bytes | memoryview) -> int:
+    """Returns the CRC32C of ``blob``."""
     return int(google_crc32c.value(np.frombuffer(blob, dtype=np.uint8)))
 
 

@@ -15,7 +15,7 @@ from adql.errors import InputError, StoreLostError
 from adql.parameters.checkpoints import Checkpoints
 from adql.parameters.evaluation_log import EvaluationLog
 from adql.parameters.files import remove_leftovers, write_atomically, write_tensors
-from adql.parameters.policies import StoredPolicy
+from adql.parameters.policies import CHECKSUM, StoredPolicy, checksum_of
 from adql.parameters.run_record import Task
 from adql.parameters.state import Mark, RunIdentity, State
 from adql.parameters.watermark import VolumeRecord, Watermark
@@ -99,6 +99,7 @@ def policy_metadata(state: State) -> dict[str, str]:
         "version": str(state.mark.version),
         "config_hash": identity.config_hash,
         "learner_steps": str(state.record.learner_steps),
+        CHECKSUM: checksum_of(state.parameters),
         "keys": msgspec.json.encode(identity.keys).decode(),
     }
 
