@@ -60,6 +60,17 @@ def test_last_picture_says_how_the_run_ended(status):
     assert f"CartPole-v1  {status} " in text and not any(word in text for word in ("running", "working", "restarting"))
 
 
+def test_last_picture_agrees_with_the_last_counters():
+    console = Console(file=io.StringIO(), width=80)
+    view = LiveView(specification(), "runs/x", console=console, clock=lambda: 0.0)
+    view.show(observation(), {})
+    last = observation(environment_steps=9_001)
+    last.run["sessions"] = []
+    view.close("stopped", last)
+    panel = console.file.getvalue().rpartition("CartPole-v1")[2]
+    assert "9,001 of 200,000" in panel and "idle" in panel and "5,000" in panel
+
+
 def test_live_view_cuts_no_number_of_a_large_run_in_80_columns():
     seen = apart(environment_steps=48_000_000)
     seen.run["state"] |= {"learner_steps": 12_000_000, "version": 1_500_000}

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -75,9 +76,11 @@ class LiveView:
         self._shown = observation, processes
         self._live.update(self.picture(observation, processes))
 
-    def close(self, status: str) -> None:
-        """Draws the last picture for good, with how the run ended."""
-        observation, _ = self._shown
+    def close(self, status: str, last: Observation | None = None) -> None:
+        """Draws the last picture for good, with how the run ended and the workers that were there."""
+        shown, _ = self._shown
+        run = last.run if last else shown.run
+        observation = replace(last or shown, run={**run, "sessions": shown.sessions})
         self._live.update(self.picture(observation, {}, status))
         self._live.stop()
 

@@ -37,7 +37,7 @@ class ProgressLog:
             self._last_time = self._clock()
             self.say(self._line(observation, *rates))
 
-    def close(self, status: str) -> None:
+    def close(self, status: str, last: Observation | None = None) -> None:
         """Nothing is held."""
 
     def _line(self, observation: Observation, environment_rate: float, learner_rate: float) -> str:

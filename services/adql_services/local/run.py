@@ -121,7 +121,7 @@ class LocalRun:
             self._view.say("stopping, and saving what was learned; a second Ctrl-C or SIGTERM ends at once")
         self._crew.stop_workers(watch, EVALUATOR)
         observation = watch.look()
-        self._view.close(self._status(observation, failure))
+        self._view.close(self._status(observation, failure), observation)
         self._crew.ask_to_stop()
         asked = isinstance(failure, InputError) if failure else self._stop.number is not None
         unwanted = asked and not observation.environment_steps

@@ -16,8 +16,8 @@ class View(Protocol):
     def show(self, observation: Observation, processes: dict[str, str]) -> None:
         """Shows how the run stands; ``processes`` has the state of each process by its name."""
 
-    def close(self, status: str) -> None:
-        """Leaves the terminal as it was; ``status`` is how the run ended."""
+    def close(self, status: str, last: Observation | None = None) -> None:
+        """Leaves the terminal as it was; ``status`` is how the run ended, ``last`` how it stands then."""
 
 
 def make_view(specification: RunSpecification, title: str, stream: TextIO, evaluations: int) -> View:
