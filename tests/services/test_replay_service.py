@@ -1,4 +1,6 @@
 import asyncio
+import fcntl
+import os
 import threading
 import time
 
@@ -218,3 +220,15 @@ def test_a_table_that_cannot_work_is_refused_by_key(changes, complaint):
 def test_a_table_that_holds_exactly_the_largest_insert_is_made():
     replay = RUN.replay.model_copy(update={"chunk_transitions": 977})
     main.make_table(RUN.model_copy(update={"replay": replay}), incarnation=1)
+
+
+def test_directory_of_a_living_service_is_refused_to_a_second_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(main.logs, "configure", lambda format, service: None)
+    holder = os.open(tmp_path / ".lock", os.O_CREAT | os.O_WRONLY)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match=rf"ADQL_DIRECTORY={tmp_path} is in use .*another directory or stop"):
+            main.run(RUN, ReplayServerSettings(directory=tmp_path, auth=False))
+    finally:
+        os.close(holder)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -1,6 +1,8 @@
 """Wires the replay service: table, snapshots, application; restores at start, snapshots now and at the end."""
 
 import asyncio
+import fcntl
+import os
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -31,6 +33,8 @@ from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
 from adql_services.runtime.tokens import Tokens
 
+LOCK = ".lock"
+
 
 def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     """Serves until asked to end; ``specification`` has its signature. Returns the exit code.
@@ -41,6 +45,7 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     logs.configure(settings.log_format, "replay")
     if settings.exit_with_parent:
         exit_with_parent()
+    _lock(settings.directory)
     snapshots = Snapshots(settings.directory, f"{specification.run.name} {config_hash(specification)}")
     table = make_table(specification, _incarnation(snapshots, settings.directory))
     service = ReplayService(table, snapshots, config_hash(specification))
@@ -125,12 +130,32 @@ def _make_selector(specification: RunSpecification) -> Selector:
     return UniformSelector(capacity)
 
 
+def _lock(directory: Path) -> None:
+    """Keeps a second service off the snapshots in ``directory`` for as long as this process lives.
+
+    Raises:
+        InputError: another service has it, or it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory / LOCK, os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"ADQL_DIRECTORY={directory} is in use by another replay service, whose snapshots would be overwritten; "
+            "set ADQL_DIRECTORY to another directory or stop that service"
+        ) from None
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def _unwritable(directory: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write to {directory}: {error.strerror}; name a directory that can be written")
+
+
 def _incarnation(snapshots: Snapshots, directory: Path) -> int:
     """The first one is the time: a volume that was lost does not bring an old incarnation back."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         return snapshots.next_incarnation(first=int(time.time()))
     except OSError as error:
-        raise InputError(
-            f"cannot write to {directory}: {error.strerror}; name a directory that can be written"
-        ) from None
+        raise _unwritable(directory, error) from None
