@@ -1,5 +1,7 @@
 import os
+import shutil
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +12,7 @@ from adql_services.local.evaluate import evaluate
 from adql_services.local.report import write_report
 from adql_services.local.restore import restore
 from adql_services.local.resume import changed, check_not_over
+from adql_services.local.run import FULL_BYTES
 from adql_services.local.run_directory import RunDirectory, new_path
 from adql_services.local.summary import Outcome, make_summary, write_summary
 from tests.local.runs import observation, specification
@@ -166,3 +169,13 @@ def test_run_that_is_over_says_how_to_go_on(tmp_path):
         check_not_over(tmp_path, specification(training={"plateau_evaluations": 10}), flat)
     for limit in (11, None):
         check_not_over(tmp_path, specification(training={"plateau_evaluations": limit}), flat)
+
+
+def test_run_that_a_full_disk_ends_names_the_space_that_resume_asks_for(tmp_path, monkeypatch):
+    directory = RunDirectory.create(tmp_path / "run", specification(), ["adql"])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    with pytest.raises(InputError) as resume:
+        directory.check_space()
+    with pytest.raises(InputError) as end:
+        directory.check_space(FULL_BYTES)
+    assert str(end.value) == str(resume.value)

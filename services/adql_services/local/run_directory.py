@@ -114,8 +114,9 @@ class RunDirectory:
         """
         free = shutil.disk_usage(self.path).free
         if free < needed_bytes:
+            to_begin = max(needed_bytes, NEEDED_BYTES)  # a run that stops by less goes on by `adql resume`
             raise InputError(
-                f"the disk of {self.path} has {free / 1e6:.1f} MB free, needed are {needed_bytes / 1e6:.0f} MB; "
+                f"the disk of {self.path} has {free / 1e6:.1f} MB free, needed are {to_begin / 1e6:.0f} MB; "
                 f"make room{self._way_out()}"
             )
 
