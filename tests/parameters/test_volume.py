@@ -176,6 +176,13 @@ def test_older_store_is_refused_and_the_same_or_a_newer_one_is_not(volume, serve
         check_store(volume.record(), older, "adql")
 
 
+def test_store_that_lacks_only_a_commit_of_the_same_version_is_refused_by_commits(volume, server):
+    older = commit(server)
+    volume.remember(server.identity, older.mark._replace(commit=older.mark.commit + 3))
+    with pytest.raises(StoreLostError, match=r"holds commit 0 of version 1\.0 of run 'adql', older than commit 3 of"):
+        check_store(volume.record(), older, "adql")
+
+
 def test_store_with_another_run_of_that_name_is_refused(volume, server):
     state = commit(server)
     stranger = type(server.identity)("adql", "run-2", server.identity.config_hash, {})

@@ -124,9 +124,10 @@ def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> 
     if stored.record.identity.run_id != record.run_id:
         raise StoreLostError(f"the store holds another run named {run!r} than this volume; {_WAY_OUT}")
     if stored.mark[:3] < record.order:
-        raise StoreLostError(
-            f"the store holds version {stored.mark.version} of run {run!r}, older than {known}; {_WAY_OUT}"
-        )
+        held, older = f"version {stored.mark.version}", str(known)
+        if stored.mark.version == known:
+            held, older = f"commit {stored.mark.commit} of {held}", f"commit {record.commit} of it"
+        raise StoreLostError(f"the store holds {held} of run {run!r}, older than {older}; {_WAY_OUT}")
 
 
 _WAY_OUT = "bring the store's data back, or take the newest checkpoint with `adql restore`"
