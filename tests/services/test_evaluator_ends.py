@@ -1,14 +1,18 @@
 """However the evaluator ends, its connection is closed."""
 
 import contextlib
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from adql.config import EvaluatorSettings
+from adql.config import EvaluatorSettings, child_environment, to_yaml
 from adql.errors import WrongRunError
 from adql_services.evaluator import main
 from tests.parameters.servers import tiny_specification
+from tests.services.parameter_process import ServerProcess
+from tests.store_process import running_store
 
 
 class Client:
@@ -16,6 +20,9 @@ class Client:
 
     reconnects = 0
     closed = False
+
+    def check_configuration(self, config_hash: str) -> None:
+        pass
 
     def next(self, wait_seconds: float) -> None:
         raise WrongRunError("another run")
@@ -34,3 +41,22 @@ def test_evaluator_closes_its_client(monkeypatch, goes_on: bool):
     except WrongRunError:
         assert goes_on
     assert client.closed
+
+
+@pytest.mark.system
+def test_evaluator_of_another_configuration_is_refused_like_a_learner(tmp_path):
+    run, file = tiny_specification(), tmp_path / "run.yaml"
+    algorithm = run.algorithm.model_copy(update={"gamma": run.algorithm.gamma / 2})
+    file.write_text(to_yaml(run.model_copy(update={"algorithm": algorithm})))
+    with running_store(tmp_path / "store") as store, ServerProcess(tmp_path / "server", run, store.url) as server:
+        client = server.client(config_hash="0" * 64)
+        with pytest.raises(WrongRunError) as refused:
+            client.register()
+        client.close()
+        side = f"unix:{tmp_path}/evaluator.sock"
+        settings = EvaluatorSettings(side=side, parameter_server_url=server.listen, auth=False)
+        command = [sys.executable, "-m", "adql_services.cli", "evaluator", str(file)]
+        ended = subprocess.run(
+            command, env=child_environment(settings), stderr=subprocess.PIPE, text=True, timeout=30, check=False
+        )
+    assert ended.returncode == 2 and str(refused.value) in ended.stderr.splitlines()[-1], ended.stderr

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adql.config.specification import RunSpecification
+from adql.errors import WrongRunError
 
 IDENTITY: dict[str, set[str] | bool] = {
     "environment": {"id", "kwargs", "max_episode_steps", "frame_stack", "signature"},
@@ -22,6 +23,16 @@ def config_hash(specification: RunSpecification) -> str:
     """SHA-256 of the identity keys in canonical JSON, as 64 hex digits; equal on every machine."""
     tree = specification.model_dump(mode="json", include=IDENTITY)
     return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_same_hash(found: str, wanted: str) -> None:
+    """Refuses a process whose configuration is another than the run's.
+
+    Raises:
+        WrongRunError: they differ.
+    """
+    if found != wanted:
+        raise WrongRunError("configuration differs from this run's in a key that defines it; start with its values")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from adql.config import RunSpecification
+from adql.config.identity import check_same_hash
 from adql.encodings import check_range
 from adql.errors import (
     CheckpointError,
@@ -232,8 +233,7 @@ class ParameterServer:
         self._changed()
 
     def _check_hash(self, config_hash: str) -> None:
-        if config_hash != self.identity.config_hash:
-            raise WrongRunError("configuration differs from this run's in a key that defines it; start with its values")
+        check_same_hash(config_hash, self.identity.config_hash)
 
     # How an update is applied
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from adql.config.identity import check_same_hash
 from adql.errors import AdqlError, TransportError
 from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
@@ -81,6 +82,14 @@ class EvaluationClient:
         """Connections that were made again after one was lost."""
         return max(0, self._connection.connects - 1)
 
+    def check_configuration(self, config_hash: str) -> None:
+        """Asks which configuration the run has.
+
+        Raises:
+            WrongRunError: another than ``config_hash``.
+        """
+        check_same_hash(config_hash, self._retried(lambda: _described(self._requested("GET", routes.RUN))))
+
     def next(self, wait_seconds: float = 0.0) -> EvaluationTask | None:
         """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
         wait = min(wait_seconds, routes.MAX_WAIT_SECONDS)
@@ -131,6 +140,19 @@ class _Receipt(msgspec.Struct):
     """The answer to a report."""
 
     taken: bool
+
+
+class _Run(msgspec.Struct):
+    """What an evaluator needs of the run's description."""
+
+    config_hash: str
+
+
+def _described(response: Response) -> str:
+    try:
+        return msgspec.json.decode(response.body, type=_Run).config_hash
+    except msgspec.MsgspecError as error:
+        raise TransportError(f"the answer was damaged: {error}") from None
 
 
 def _taken(response: Response) -> bool:

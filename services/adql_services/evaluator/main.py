@@ -6,7 +6,7 @@ from contextlib import closing
 
 from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
 from adql.agent.networks import Network, make_network
-from adql.config import EvaluatorSettings, RunSpecification
+from adql.config import EvaluatorSettings, RunSpecification, config_hash
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
@@ -31,6 +31,8 @@ def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: 
 
 def _drive(specification: RunSpecification, network: Network, client: EvaluationClient, worker: Worker) -> None:
     reconnects = 0
+    with worker.waiting():
+        client.check_configuration(config_hash(specification))
     while worker.goes_on():
         with worker.waiting():
             task = client.next(WAIT_SECONDS)
