@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -25,9 +27,9 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def commands(document: str) -> list[list[str]]:
-    """Every ``adql …`` of the shell blocks, in words, without comments, variables before it and what is behind &."""
+    """Every ``adql …`` of the shell blocks, in words, without comments, variables before it, & and what is behind >."""
     lines = [line for block in blocks(document, "sh") for line in block.splitlines() if re.search(r"\badql ", line)]
-    words = [shlex.split(line.rstrip(" &"), comments=True) for line in lines]
+    words = [shlex.split(line.split(" > ")[0].rstrip(" &"), comments=True) for line in lines]
     return [[word for word in line[line.index("adql") + 1 :] if word != "&"] for line in words if "adql" in line]
 
 
@@ -44,14 +46,25 @@ def stored(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("document", READMES)
 def test_programs_of_the_readme_are_short_and_do_what_they_say(document, stored, capsys):
-    programs = blocks(document, "python")
+    programs = blocks(document, "python")[1:]
     assert len(programs) == 2 and max(len(program.splitlines()) for program in programs) <= 25
     answers = []
     for program in programs:
-        exec(compile(re.sub(r"runs/CartPole-v1-<[^>]+>", str(stored), program), document, "exec"), {})
+        exec(compile(re.sub(r"runs/CartPole-v1-[\d-]+", str(stored), program), document, "exec"), {})
         answers.append(float(capsys.readouterr().out))
     # A policy of zeros always does the same and falls after a few steps; −13 is the best return there is on the cliff.
     assert 5 <= answers[0] <= 20 and answers[1] == -13
+
+
+@pytest.mark.parametrize("document", READMES)
+def test_environment_of_the_readme_can_be_trained_on(document, tmp_path, monkeypatch):
+    (tmp_path / "my_package.py").write_text(blocks(document, "python")[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_package", raising=False)
+    monkeypatch.delitem(gymnasium.registry, "MyEnv-v0", raising=False)
+    command = next(words for words in commands(document) if "my_package:MyEnv-v0" in words)
+    environment = cli._load(cli._options(command)).environment
+    assert environment.signature is not None and environment.signature.actions == 2
 
 
 @pytest.mark.parametrize("document", READMES)
@@ -75,8 +88,8 @@ def test_both_readmes_show_the_same_commands_settings_and_programs():
 
 
 def _bare(block: str) -> list[str]:
-    """The lines of a block without comments and the time in the name of a run, which are told in words."""
-    return [re.sub(r"\s*#.*", "", re.sub(r"<[^>]+>", "", line)) for line in block.splitlines()]
+    """The lines of a block without comments, which are told in words."""
+    return [re.sub(r"\s*#.*", "", line) for line in block.splitlines()]
 
 
 def _count(document: str, mark: str) -> int:
