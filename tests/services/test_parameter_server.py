@@ -377,13 +377,13 @@ def evaluate_next(client, evaluator, mean):
 
 
 def test_idle_learner_is_woken_by_a_new_status(redis_url, tmp_path):
-    specification = tiny_specification(run={"name": "idle"}, training={"environment_steps": 1_000})
+    specification = tiny_specification(run={"name": "idle"}, training={"environment_steps": 2_000})
     with ServerProcess(tmp_path, specification, redis_url) as server:
         client, idle, answers = server.client(), server.client(seed=1), []
         client.register(), idle.register()
         thread = threading.Thread(target=lambda: answers.append(idle.pull(idle.state.version, wait_seconds=20)))
         thread.start()
-        client.progress(1_000)
+        client.progress(2_000)
         thread.join(10)
         assert (answers, idle.state.status) == ([None], "budget")
         client.close(), idle.close()
