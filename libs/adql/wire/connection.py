@@ -8,9 +8,10 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 
 from adql.errors import AdqlError, MalformedBodyError, TransportError
@@ -25,6 +26,7 @@ PARAMETER_SERVER_URL, REPLAY_URL = "ADQL_PARAMETER_SERVER_URL", "ADQL_REPLAY_URL
 _MAX_HEAD_BYTES = 32 * 1024
 _MAX_BUFFERS_A_CALL = 64
 _BODILESS = (204, 304)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,17 @@ class Response:
         try:
             return decode(self.body, expected)
         except MalformedBodyError as error:
+            raise TransportError(f"the answer was damaged: {error}") from None
+
+    def parsed(self, kind: type[T]) -> T:
+        """Reads the body as JSON of ``kind``.
+
+        Raises:
+            TransportError: it is not; as with ``message``.
+        """
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except msgspec.MsgspecError as error:
             raise TransportError(f"the answer was damaged: {error}") from None
 
 

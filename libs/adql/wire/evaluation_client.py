@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from adql.config.identity import check_same_hash
-from adql.errors import AdqlError, TransportError
+from adql.errors import AdqlError
 from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
@@ -88,7 +88,8 @@ class EvaluationClient:
         Raises:
             WrongRunError: another than ``config_hash``.
         """
-        check_same_hash(config_hash, self._retried(lambda: _described(self._requested("GET", routes.RUN))))
+        run = self._retried(lambda: self._requested("GET", routes.RUN).parsed(_Run))
+        check_same_hash(config_hash, run.config_hash)
 
     def next(self, wait_seconds: float = 0.0) -> EvaluationTask | None:
         """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
@@ -107,8 +108,7 @@ class EvaluationClient:
             "successes": None if result.successes is None else list(result.successes),
             "seconds": result.seconds,
         }
-        encoded = msgspec.json.encode(body)
-        return self._retried(lambda: _taken(self._requested("POST", routes.EVALUATIONS, headers=_JSON, body=[encoded])))
+        return self._retried(lambda: self._reported([msgspec.json.encode(body)]))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -116,6 +116,9 @@ class EvaluationClient:
 
     def _given(self, response: Response) -> EvaluationTask | None:
         return None if response.status == 204 else _task(response.message(self._arrays))
+
+    def _reported(self, body: Sequence[codec.Buffer]) -> bool:
+        return self._requested("POST", routes.EVALUATIONS, headers=_JSON, body=body).parsed(_Receipt).taken
 
     def _retried(self, operation: Callable[[], T]) -> T:
         return call_with_retry(
@@ -146,20 +149,6 @@ class _Run(msgspec.Struct):
     """What an evaluator needs of the run's description."""
 
     config_hash: str
-
-
-def _described(response: Response) -> str:
-    try:
-        return msgspec.json.decode(response.body, type=_Run).config_hash
-    except msgspec.MsgspecError as error:
-        raise TransportError(f"the answer was damaged: {error}") from None
-
-
-def _taken(response: Response) -> bool:
-    try:
-        return msgspec.json.decode(response.body, type=_Receipt).taken
-    except msgspec.MsgspecError as error:
-        raise TransportError(f"the answer was damaged: {error}") from None
 
 
 def _task(message: codec.Message) -> EvaluationTask:

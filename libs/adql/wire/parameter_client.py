@@ -22,7 +22,6 @@ from adql.wire.run_state import from_headers
 from adql.wire.unacknowledged import HeldUpdate
 
 T = TypeVar("T")
-StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 WINDOW_BYTES = 256 * 1024**2
 """Bound on the unacknowledged updates that are held."""
@@ -158,8 +157,8 @@ class ParameterClient:
 
     def _lease(self) -> None:
         body = {"wire": codec.WIRE, "run": self._run, "config_hash": self._config_hash, "role": self._role}
-        response = self._ask("POST", routes.SESSIONS, _JSON, [msgspec.json.encode(body)])
-        registered = _parsed(response, _Registered)
+        encoded = [msgspec.json.encode(body)]
+        registered = self._retried(lambda: self._requested("POST", routes.SESSIONS, _JSON, encoded).parsed(_Registered))
         self.session, self.slot = registered.session, registered.slot
         self.lease_seconds = registered.lease_seconds
         self._delivery.start_session()
@@ -167,7 +166,7 @@ class ParameterClient:
     def _reported(self, environment_steps: int) -> bool:
         body = msgspec.json.encode({"environment_steps": environment_steps - self._steps_before})
         try:
-            self._ask("POST", routes.progress(self.session), _JSON, [body])
+            self._retried(lambda: self._requested("POST", routes.progress(self.session), _JSON, [body]))
         except UnknownSessionError:
             self._lease_again()
             return False
@@ -292,7 +291,7 @@ class ParameterClient:
         )
 
     def _ask_sequences(self) -> tuple[int, int]:
-        asked = _parsed(self._ask("GET", routes.session(self.session)), _Asked)
+        asked = self._retried(lambda: self._requested("GET", routes.session(self.session)).parsed(_Asked))
         return asked.last_sequence, asked.durable_sequence
 
     def _look_after_held(self) -> None:
@@ -304,11 +303,6 @@ class ParameterClient:
                 self._lease_again()
 
     # Requests
-
-    def _ask(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Sequence[codec.Buffer] = ()
-    ) -> Response:
-        return self._retried(lambda: self._requested(method, path, headers, body))
 
     def _requested(
         self,
@@ -348,10 +342,3 @@ class ParameterClient:
 def _owned(cast: Array, source: Array) -> Array:
     """Returns ``cast`` in memory of its own: a cast to the same dtype is ``source`` itself."""
     return cast.copy() if cast is source else cast
-
-
-def _parsed(response: Response, kind: type[StructT]) -> StructT:
-    try:
-        return msgspec.json.decode(response.body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise MalformedBodyError(f"the server's answer is not what this wire number asks for: {error}") from None

@@ -126,8 +126,7 @@ class ReplayClient:
         Raises:
             UnavailableError: the service cannot be reached.
         """
-        answer = self._control.request("GET", routes.TABLE)
-        return dict(msgspec.json.decode(answer.body))
+        return self._control.request("GET", routes.TABLE).parsed(dict[str, Any])
 
     def close(self) -> None:
         """Gives up both connections and what is under way on them."""
