@@ -17,7 +17,12 @@ from adql_services import cli
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", *(f"docs/{name}.md" for name in ("ARCHITECTURE", "DECISIONS", "RESULTS")))
+DOCUMENTS = (
+    *READMES,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{name}.md" for name in ("ARCHITECTURE", "DECISIONS", "RESULTS")),
+)
 POLICY = "policy-best.safetensors"
 
 
@@ -77,6 +82,8 @@ def test_commands_and_settings_of_the_readme_are_accepted(document, tmp_path, mo
         options = cli._options(words)
         if "specification" in options:
             load_specification(*cli._layers(options), {})
+        elif "assignments" in options:
+            load_specification(None, options.assignments, {})
 
 
 def test_both_readmes_show_the_same_commands_settings_and_programs():

@@ -1,5 +1,6 @@
-"""Retrying what may be retried: network errors, 429 and 503, with full jitter and a deadline; nothing else.
+"""Retrying what may be retried, with full jitter and a deadline.
 
+That is network errors, 429 and 503, and a gateway's 408, 502 and 504; nothing else.
 Whoever retries sends the same bytes again: sequence numbers and chunk numbers make that harmless.
 """
 
