@@ -79,7 +79,8 @@ def main() -> None:
             for child in children:
                 child.start()
             wait_until_over(Watch(rendezvous, directory.episodes))
-            measure({child.name: child.pid for child in children if child.pid} | {"store": store.pid}, options.seconds)
+            pids = {child.name: child.pid for child in children} | {"store": store.pid}
+            measure({name: pid for name, pid in pids.items() if pid is not None}, options.seconds)
         finally:
             for child in children:
                 child.send(15)

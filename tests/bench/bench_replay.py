@@ -6,7 +6,6 @@ stacks of four frames of 84 × 84 bytes, batches of 32: as whole observations, a
 
 import itertools
 import json
-import random
 import signal
 import tempfile
 import time
@@ -16,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from adql.config import RunSpecification, config_hash, specification_from
+from adql.config import RunSpecification, specification_from
 from adql.types import TransitionBatch
 from adql.wire.replay_client import ReplayClient
 from tests.bench.frames import CHUNK, SIDE, STACK, chunks
-from tests.services.replay_process import free_port, start_replay
+from tests.ports import free_port
+from tests.services.replay_process import replay_client, start_replay
 
 SECONDS = 2.0
 BATCH = 256
@@ -103,17 +103,7 @@ def serving(run: RunSpecification, transport: str) -> Iterator[ReplayClient]:
     with tempfile.TemporaryDirectory() as directory:
         address = f"unix:{directory}/replay.sock" if transport == "unix" else f"http://127.0.0.1:{free_port()}"
         process = start_replay(Path(directory), run, address)
-        client = ReplayClient(
-            address,
-            token=lambda: None,
-            signature=run.environment.signature,
-            session="bench",
-            config_hash=config_hash(run),
-            clock=time.monotonic,
-            sleep=time.sleep,
-            rng=random.Random(1),
-            deadline_seconds=30.0,
-        )
+        client = replay_client(address, run, deadline_seconds=30.0)
         try:
             yield client
         finally:
@@ -131,8 +121,8 @@ def measure_stacks(client: ReplayClient, made: list[TransitionBatch], about: dic
     for case, operation in cases.items():
         print(json.dumps({**about, "case": case, **rate(operation)}))
     table = client.table()
-    case = {"case": "table of stacked frames", "bytes_per_transition": round(table["bytes"] / table["size"])}
-    print(json.dumps({**about, **case, "frames": table["frames"]}))
+    size = {"bytes_per_transition": round(table["bytes"] / table["size"]), "frames": table["frames"]}
+    print(json.dumps({**about, "case": "table of stacked frames", **size}))
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ from adql_services.local.run_directory import RunDirectory
 from adql_services.local.store import LocalStore
 from adql_services.parameter_server.opening import manifest
 from tests.bench.raw_sockets import raw_cases
-from tests.services.replay_process import free_port
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 BULK = ("raw_pull", "raw_push")
@@ -180,7 +180,9 @@ class Learner:
         start, self._pushes = time.perf_counter(), self._pushes + 1
         steps = ENVIRONMENT_STEPS * self._pushes
         self._sent = self._client.begin_push(self._local, self._base.version, LEARNER_STEPS, steps)
-        select.select([self._client._pushing._socket], [], [])
+        pushing = self._client._pushing._socket
+        assert pushing is not None
+        select.select([pushing], [], [])
         self.answered_ms = (time.perf_counter() - start) * 1e3
         self._answer = self._client.finish_push()
         assert self._answer.outcome == "applied"

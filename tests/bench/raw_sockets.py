@@ -25,11 +25,27 @@ def raw_cases(kind: str, directory: str, size: int) -> Iterator[dict[str, Callab
         with socket.socket(family) as peer:
             peer.connect(listening.getsockname())
             yield {
-                "raw_ask": lambda: (peer.sendall(ASK), peer.recv(1)),
-                "raw_pull": lambda: (peer.sendall(PULL), _receive(peer, buffer)),
-                "raw_push": lambda: (peer.sendall(PUSH), peer.sendall(buffer), peer.recv(1)),
+                "raw_ask": lambda: _ask(peer),
+                "raw_pull": lambda: _pull(peer, buffer),
+                "raw_push": lambda: _push(peer, buffer),
             }
     process.join()  # it ends with the connection
+
+
+def _ask(peer: socket.socket) -> None:
+    peer.sendall(ASK)
+    peer.recv(1)
+
+
+def _pull(peer: socket.socket, buffer: memoryview) -> None:
+    peer.sendall(PULL)
+    _receive(peer, buffer)
+
+
+def _push(peer: socket.socket, buffer: memoryview) -> None:
+    peer.sendall(PUSH)
+    peer.sendall(buffer)
+    peer.recv(1)
 
 
 def _serve(listening: socket.socket, size: int) -> None:

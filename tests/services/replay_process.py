@@ -1,9 +1,9 @@
 """A real replay service in a process of its own."""
 
 import json
+import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from adql.config import RunSpecification
+from adql.config import RunSpecification, config_hash, specification_from
 from adql.errors import UnavailableError
 from adql.wire import routes
 from adql.wire.connection import Connection
+from adql.wire.replay_client import ReplayClient
+from tests.waiting import wait_until
+
+SIGNATURE = {"observation_shape": [4], "actions": 3}
 
 _PROGRAM = """
 import json
@@ -25,6 +30,25 @@ from adql_services.replay.main import run
 specification, settings = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 sys.exit(run(specification_from(specification), load_settings(ReplayServerSettings, settings, {})))
 """
+
+
+def replay_run(batch_size: int = 32, **replay) -> RunSpecification:
+    """Returns a run with a table of ``replay`` for the transitions of ``tests.replay.tables``."""
+    replay = {"capacity": 2_000, "min_size": 100, "samples_per_insert": None, **replay}
+    return specification_from(
+        {"environment": {"signature": SIGNATURE}, "algorithm": {"batch_size": batch_size}, "replay": replay}
+    )
+
+
+FREE = replay_run(sampler="prioritised")
+"""A run whose table limits nobody."""
+
+
+def replay_client(address: str, run: RunSpecification, token: str | None = None, **settings: Any) -> ReplayClient:
+    """Returns the real client of ``run``'s table at ``address``."""
+    given = {"signature": run.environment.signature, "session": "a", "config_hash": config_hash(run)}
+    given |= {"clock": time.monotonic, "sleep": time.sleep, "rng": random.Random(1)}
+    return ReplayClient(address, token=lambda: token, **(given | settings))
 
 
 def start_replay(directory: Path, specification: RunSpecification, listen: str, **settings) -> subprocess.Popen[bytes]:
@@ -38,13 +62,6 @@ def start_replay(directory: Path, specification: RunSpecification, listen: str, 
     arguments = [json.dumps(specification.model_dump(mode="json")), json.dumps(own | settings)]
     with (directory / "log").open("ab") as log:
         return subprocess.Popen([sys.executable, "-c", _PROGRAM, *arguments], stderr=log)
-
-
-def free_port() -> int:
-    """Returns a TCP port that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -75,16 +92,15 @@ def running_replay(directory: Path, specification: RunSpecification, **settings)
     assert code in (0, -signal.SIGKILL), (directory / "log").read_text()
 
 
-def wait_until_ready(process: "subprocess.Popen[bytes]", side: str, seconds: float = 30.0) -> None:
+def wait_until_ready(process: "subprocess.Popen[bytes]", side: str) -> None:
     """Returns when /readyz answers 200."""
-    connection, deadline = Connection(side, token=lambda: None), time.monotonic() + seconds
-    while True:
+    wait_until(lambda: process.poll() is not None or _is_ready(side))
+    assert process.poll() is None, "the service ended"
+
+
+def _is_ready(side: str) -> bool:
+    with Connection(side, token=lambda: None) as connection:
         try:
-            connection.request("GET", routes.READYZ)
+            return connection.request("GET", routes.READYZ).status == 200
         except UnavailableError:
-            assert process.poll() is None, "the service ended"
-            assert time.monotonic() < deadline, "the service was not ready in time"
-            time.sleep(0.02)
-        else:
-            connection.close()
-            return
+            return False

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adql.errors import AdqlError
 from adql.wire.connection import Connection
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 PROGRAM = str(Path(__file__).with_name("small_service.py"))
@@ -53,12 +54,6 @@ class Running:
     def ended(self, seconds: float = 10.0) -> int:
         """Returns the exit code of a process that ends within ``seconds``."""
         return self.process.wait(seconds)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def launch(directory: Path, kind: str = "unix", start: str = "") -> Running:

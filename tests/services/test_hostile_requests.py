@@ -16,8 +16,7 @@ from tests.replay.tables import transitions
 from tests.services.hostile import described, fuzzed, odd_json, send, whole
 from tests.services.parameter_process import ServerProcess
 from tests.services.plain_http import ask
-from tests.services.replay_process import running_replay
-from tests.services.test_replay import FREE
+from tests.services.replay_process import FREE, running_replay
 from tests.store_process import running_store
 from tests.wire.test_codec import crafted
 

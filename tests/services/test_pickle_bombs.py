@@ -23,8 +23,7 @@ from tests.parameters.servers import tiny_specification
 from tests.replay.tables import make_table
 from tests.services.parameter_process import ServerProcess
 from tests.services.plain_http import ask, operations
-from tests.services.replay_process import running_replay
-from tests.services.test_replay import FREE
+from tests.services.replay_process import FREE, running_replay
 from tests.store_process import running_store
 
 BULK = [routes.UPDATES, routes.INSERT, routes.PRIORITIES]

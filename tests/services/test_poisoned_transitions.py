@@ -10,8 +10,7 @@ from adql.types import TransitionBatch
 from adql.wire import codec, routes
 from tests.replay.tables import numbers_of, transitions
 from tests.services.plain_http import Answer, ask
-from tests.services.replay_process import running_replay
-from tests.services.test_replay import FREE, client_of
+from tests.services.replay_process import FREE, replay_client, running_replay
 
 pytestmark = pytest.mark.system
 ROWS = 50
@@ -79,7 +78,7 @@ def test_refused_chunk_that_was_mended_is_inserted_under_its_number(replay):
 
 
 def test_table_that_is_poisoned_all_the_time_gives_out_nothing_but_what_was_whole(replay):
-    client = client_of(replay.address, FREE, session="clean")
+    client = replay_client(replay.address, FREE, session="clean")
     for first in range(0, 2_000, ROWS):
         assert client.insert(TransitionBatch(**transitions(first, ROWS)))
         name, value = VALUES[first // ROWS % len(VALUES)]

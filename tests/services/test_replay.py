@@ -1,5 +1,4 @@
 import json
-import random
 import threading
 import time
 from contextlib import closing
@@ -9,36 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adql.config import config_hash, load_specification, specification_from
+from adql.config import config_hash, load_specification
 from adql.errors import AdqlError, RateLimitedError, UnauthorizedError
 from adql.types import TransitionBatch
 from adql.wire import codec, routes
 from adql.wire.connection import Connection
-from adql.wire.replay_client import ReplayClient
 from adql_services.replay.app import _Limits
 from tests.replay.tables import numbers_of, transitions
 from tests.services.plain_http import ask
-from tests.services.replay_process import running_replay
+from tests.services.replay_process import FREE, replay_client, replay_run, running_replay
 
-SIGNATURE = {"observation_shape": [4], "actions": 3}
-
-
-def specification(**replay):
-    replay = {"capacity": 2_000, "min_size": 100, "samples_per_insert": None, **replay}
-    return specification_from(
-        {"environment": {"signature": SIGNATURE}, "algorithm": {"batch_size": 32}, "replay": replay}
-    )
-
-
-FREE = specification(sampler="prioritised")
-LIMITED = specification(samples_per_insert=4.0)
-
-
-def client_of(address, run, session="a", token=None):
-    given = {"signature": run.environment.signature, "session": session, "config_hash": config_hash(run)}
-    return ReplayClient(
-        address, token=lambda: token, **given, clock=time.monotonic, sleep=time.sleep, rng=random.Random(1)
-    )
+LIMITED = replay_run(samples_per_insert=4.0)
 
 
 def insert_body(columns=None, **fields):
@@ -66,7 +46,7 @@ def raw(free):
 
 
 def test_every_sampled_transition_is_an_inserted_one_byte_for_byte(free):
-    client = client_of(free.address, FREE, session="bytes")
+    client = replay_client(free.address, FREE, session="bytes")
     for first in range(0, 3_000, 60):
         assert client.insert(TransitionBatch(**transitions(first, 60)))
     client.begin_sample(8, 32)
@@ -78,7 +58,7 @@ def test_every_sampled_transition_is_an_inserted_one_byte_for_byte(free):
 
 
 def test_priorities_that_come_back_change_what_is_drawn(free):
-    client = client_of(free.address, FREE, session="priorities")
+    client = replay_client(free.address, FREE, session="priorities")
     for first in range(0, 2_000, 100):
         assert client.insert(TransitionBatch(**transitions(first, 100)), td_errors=np.zeros(100, np.float32))
     client.begin_sample(1, 32)
@@ -91,7 +71,7 @@ def test_priorities_that_come_back_change_what_is_drawn(free):
 
 
 def test_a_learner_that_is_too_fast_waits_until_the_other_side_moves(limited):
-    client, other = client_of(limited.address, LIMITED), client_of(limited.address, LIMITED, session="b")
+    client, other = replay_client(limited.address, LIMITED), replay_client(limited.address, LIMITED, session="b")
     assert client.insert(TransitionBatch(**transitions(0, 100)))
     while client.insert(TransitionBatch(**transitions(0, 100))):
         pass
@@ -185,11 +165,11 @@ def test_a_damaged_insert_is_never_a_server_error(raw, data):
 def test_without_a_token_nothing_is_answered(tmp_path):
     (tmp_path / "token").write_text("right\n")
     with running_replay(tmp_path, FREE, auth=True, token_file=str(tmp_path / "token")) as running:
-        with closing(client_of(running.address, FREE, token="right")) as client:
+        with closing(replay_client(running.address, FREE, token="right")) as client:
             assert client.table()["size"] == 0
         with closing(Connection(running.address, token=lambda: "wrong")) as wrong, pytest.raises(UnauthorizedError):
             wrong.request("GET", routes.OPENAPI)
-        with closing(client_of(running.address, FREE, token="wrong")) as client, pytest.raises(UnauthorizedError):
+        with closing(replay_client(running.address, FREE, token="wrong")) as client, pytest.raises(UnauthorizedError):
             client.table()
 
 
@@ -208,7 +188,7 @@ def test_description_names_every_route(raw):
 def test_the_side_port_is_ready_and_shows_the_table(free):
     side = Connection(free.side, token=lambda: None)
     assert side.request("GET", routes.READYZ).status == 200
-    client = client_of(free.address, FREE, session="metrics")
+    client = replay_client(free.address, FREE, session="metrics")
     client.insert(TransitionBatch(**transitions(0, 10)))
     text = side.request("GET", routes.METRICS).body.tobytes().decode()
     for name in ("size_transitions", "size_bytes", "inserts_total", "samples_total", "limiter_error", "learners"):
@@ -218,7 +198,7 @@ def test_the_side_port_is_ready_and_shows_the_table(free):
 
 
 def test_memory_stays_bounded_when_ten_times_the_capacity_is_inserted(free):
-    client = client_of(free.address, FREE, session="memory")
+    client = replay_client(free.address, FREE, session="memory")
     chunk = TransitionBatch(**transitions(0, 1_000))
     for _ in range(20):
         client.insert(chunk)

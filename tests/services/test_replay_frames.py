@@ -1,6 +1,5 @@
 """A real replay service of stacked frames, over the wire."""
 
-import random
 import time
 from contextlib import closing
 
@@ -14,11 +13,10 @@ from adql.errors import AdqlError, ConfigError
 from adql.types import TransitionBatch
 from adql.wire import codec, routes
 from adql.wire.connection import Connection
-from adql.wire.replay_client import ReplayClient
 from adql.wire.replay_format import check_table
 from adql.wire.replay_frames import folded
 from adql_services.replay.main import make_table
-from tests.services.replay_process import running_replay
+from tests.services.replay_process import replay_client, running_replay
 
 SIDE, STACK, CAPACITY, N_STEPS = 16, 4, 500, 3
 FRAME_BYTES = SIDE * SIDE
@@ -38,19 +36,6 @@ def specification(capacity_bytes: int = 2**20, **replay):
 
 
 RUN = specification()
-
-
-def client_of(address, session="a"):
-    return ReplayClient(
-        address,
-        token=lambda: None,
-        signature=RUN.environment.signature,
-        session=session,
-        config_hash=config_hash(RUN),
-        clock=time.monotonic,
-        sleep=time.sleep,
-        rng=random.Random(1),
-    )
 
 
 def steps(first: int, count: int, episode: int = 40) -> TransitionBatch:
@@ -91,7 +76,7 @@ def raw(service):
 
 
 def test_every_sampled_transition_is_an_inserted_one_and_each_frame_is_stored_once(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         for first in range(0, 960, 32):
             assert client.insert(steps(first, 32), td_errors=np.ones(32, np.float32))
         client.begin_sample(8, 32)
@@ -107,12 +92,12 @@ def test_every_sampled_transition_is_an_inserted_one_and_each_frame_is_stored_on
 
 
 def test_a_table_that_was_asked_to_end_comes_back_with_its_frames(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         for first in range(0, 640, 32):
             assert client.insert(steps(first, 32))
         before = client.table()
     assert sum(file.stat().st_size for file in tmp_path.glob("volume/*.snapshot")) < 2 * before["bytes"]
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert {key: client.table()[key] for key in ("size", "frames", "bytes")} == {
             key: before[key] for key in ("size", "frames", "bytes")
         }
@@ -126,7 +111,7 @@ def test_bytes_bind_before_the_capacity_where_every_frame_is_new(tmp_path):
     frames = 800
     run = specification(CAPACITY * ROW_BYTES + frames * (FRAME_BYTES + FRAME_OVERHEAD_BYTES))
     assert config_hash(run) == config_hash(RUN)
-    with running_replay(tmp_path, run) as running, closing(client_of(running.address)) as client:
+    with running_replay(tmp_path, run) as running, closing(replay_client(running.address, RUN)) as client:
         for first in range(0, 4_000, 32):
             assert client.insert(steps(first, 32, episode=1))
             table = client.table()

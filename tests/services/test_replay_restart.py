@@ -2,40 +2,32 @@ import random
 import shutil
 import signal
 import threading
-import time
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from adql.config import RunSpecification, config_hash, specification_from
 from adql.types import TransitionBatch
 from adql.wire import routes
 from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
 from tests.replay.tables import numbers_of, transitions
-from tests.services.replay_process import RunningReplay, running_replay, start_replay, wait_until_ready
+from tests.services.replay_process import (
+    RunningReplay,
+    replay_client,
+    replay_run,
+    running_replay,
+    start_replay,
+    wait_until_ready,
+)
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
 
-def specification(**replay) -> RunSpecification:
-    replay = {"capacity": 20_000, "min_size": 100, "samples_per_insert": None, "sampler": "prioritised", **replay}
-    signature = {"observation_shape": [4], "actions": 3}
-    return specification_from(
-        {"environment": {"signature": signature}, "algorithm": {"batch_size": 64}, "replay": replay}
-    )
-
-
-RUN = specification(snapshot_seconds=None)
-BUSY = specification(snapshot_seconds=0.02)
-
-
-def client_of(address: str, run: RunSpecification) -> ReplayClient:
-    given = {"signature": run.environment.signature, "session": "a", "config_hash": config_hash(run)}
-    return ReplayClient(
-        address, token=lambda: None, **given, clock=time.monotonic, sleep=time.sleep, rng=random.Random(1)
-    )
+TABLE = {"capacity": 20_000, "sampler": "prioritised"}
+RUN = replay_run(64, **TABLE, snapshot_seconds=None)
+BUSY = replay_run(64, **TABLE, snapshot_seconds=0.02)
 
 
 def kill(running: RunningReplay) -> None:
@@ -58,12 +50,12 @@ def draw(client: ReplayClient):
 
 
 def test_a_table_that_was_asked_to_end_comes_back_whole(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert client.insert(chunk(0))
         assert client.insert(chunk(50))
         draw(client)
         before = client.table()
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         after = client.table()
         assert after["incarnation"] == before["incarnation"] + 1
         for key in ("size", "inserts", "samples", "priority_mean"):
@@ -71,7 +63,7 @@ def test_a_table_that_was_asked_to_end_comes_back_whole(tmp_path):
 
 
 def test_a_killed_table_restarts_from_its_last_snapshot_and_ignores_what_came_before(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert all(client.insert(chunk(first)) for first in range(0, 200, 50))
         old = draw(client)
         snapshot(running.address)
@@ -86,7 +78,7 @@ def test_a_killed_table_restarts_from_its_last_snapshot_and_ignores_what_came_be
 
 
 def test_a_table_that_restarts_empty_is_waited_for_and_never_trained_on_below_min_size(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert all(client.insert(chunk(first)) for first in range(0, 200, 50))
         assert draw(client) is not None
         kill(running)
@@ -103,7 +95,7 @@ class Inserter(threading.Thread):
 
     def __init__(self, address: str) -> None:
         super().__init__()
-        self._client, self.stopping = client_of(address, BUSY), False
+        self._client, self.stopping = replay_client(address, BUSY), False
         self.acknowledged = 0
 
     def run(self) -> None:
@@ -121,16 +113,20 @@ def test_kills_during_inserts_and_snapshots_tear_nothing_and_lose_nothing_older_
     expected = 0
     try:
         for _ in range(10):
-            with running_replay(tmp_path, BUSY) as running, closing(client_of(running.address, BUSY)) as client:
+            with running_replay(tmp_path, BUSY) as running, closing(replay_client(running.address, BUSY)) as client:
                 assert client.table()["inserts"] >= expected
-                expected = max(acknowledged_and_in_a_snapshot(client, running.address), expected)
+                wait_for_inserts(client, expected + rng.randrange(50, 1_000))
+                expected = acknowledged_and_in_a_snapshot(client, running.address)
                 check_samples(client)
-                wait_for(lambda: rng.random() < 0.01)
+                wait_for_inserts(client, expected + rng.randrange(1_000))
                 kill(running)
     finally:
         inserter.stopping = True
         inserter.join()
-    assert expected > 1_000
+
+
+def wait_for_inserts(client: ReplayClient, count: int) -> None:
+    wait_until(lambda: client.table()["inserts"] >= count)
 
 
 def acknowledged_and_in_a_snapshot(client: ReplayClient, address: str) -> int:
@@ -140,27 +136,17 @@ def acknowledged_and_in_a_snapshot(client: ReplayClient, address: str) -> int:
 
 
 def check_samples(client: ReplayClient) -> None:
-    deadline = time.monotonic() + 20
-    while (samples := draw(client)) is None:
-        assert time.monotonic() < deadline
-    for sample in samples:
+    for sample in wait_until(lambda: draw(client)):
         numbers_of(sample.transitions.columns())
 
 
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_a_half_written_snapshot_on_the_volume_is_passed_over_and_logged(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert all(client.insert(chunk(first)) for first in range(0, 200, 50))
         snapshot(running.address)
     newest = max((tmp_path / "volume").glob("*.snapshot"))
     newest.write_bytes(newest.read_bytes()[:-40])
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert client.table()["size"] == 200
     assert "is corrupt" in (tmp_path / "log").read_text()
 
@@ -176,9 +162,9 @@ def test_a_last_snapshot_that_cannot_be_written_is_one_line_and_exit_code_1(tmp_
 
 
 def test_a_volume_of_another_run_is_one_line_and_exit_code_2(tmp_path):
-    with running_replay(tmp_path, RUN) as running, closing(client_of(running.address, RUN)) as client:
+    with running_replay(tmp_path, RUN) as running, closing(replay_client(running.address, RUN)) as client:
         assert client.insert(chunk(0))
-    other = specification(snapshot_seconds=None, min_size=50)
+    other = replay_run(64, **TABLE, snapshot_seconds=None, min_size=50)
     process = start_replay(tmp_path, other, f"unix:{tmp_path}/replay.sock")
     assert process.wait(20) == 2
     assert "another run or configuration" in (tmp_path / "log").read_text().splitlines()[-1]

@@ -15,10 +15,8 @@ from tests.parameters.servers import tiny_specification
 from tests.services.metrics_page import scrape
 from tests.services.parameter_process import ServerProcess
 from tests.services.plain_http import ask, operations
-from tests.services.replay_process import running_replay
-from tests.services.test_parameter_server import push
-from tests.services.test_replay import FREE
-from tests.store_process import running_store
+from tests.services.pushes import push
+from tests.services.replay_process import FREE, running_replay
 from tests.waiting import wait_until
 
 TOKEN, PREVIOUS = "correct-horse-battery", "the-one-before"
@@ -31,12 +29,6 @@ class Service(NamedTuple):
     address: str
     side: str
     log: Path
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory):
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 @pytest.fixture(scope="module", params=["parameter-server", "replay"])

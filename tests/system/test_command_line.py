@@ -12,7 +12,7 @@ import pytest
 
 from adql.agent.environments import make_environment
 from adql.agent.policy import load_policy
-from tests.services.running import free_port
+from tests.ports import free_port
 from tests.store_process import running_store
 from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, launched, steps
 from tests.waiting import wait_until
