@@ -15,31 +15,9 @@ from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
 from adql_services.parameter_server.opening import Opened, manifest
 from tests.parameters.servers import SIZE, owning_server, push_many, tiny_specification
+from tests.services.store_double import StoreDouble
 
 SPECIFICATION = tiny_specification(durability={"commit_duty": 1.0})
-
-
-class StoreDouble:
-    """Holds a mark; a commit first calls ``before``, which may raise."""
-
-    def __init__(self, held: Mark) -> None:
-        self.held, self.tries, self.before = held, 0, lambda state: None
-        self.address = "unix:///nowhere"
-
-    def commit(self, state, replaces):
-        self.tries += 1
-        self.before(state)
-        self.held = state.mark if self.held == replaces else self.held
-        return self.held
-
-    def mark(self):
-        return self.held
-
-    def check_durable(self):
-        pass
-
-    def close(self):
-        pass
 
 
 @pytest.fixture

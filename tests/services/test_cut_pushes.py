@@ -11,7 +11,7 @@ from tests.parameters.servers import tiny_specification
 from tests.services.metrics_page import scrape
 from tests.services.parameter_process import ServerProcess
 from tests.services.plain_http import ask
-from tests.services.test_parameter_server import update_body
+from tests.services.pushes import update_body
 from tests.store_process import running_store
 from tests.waiting import wait_until
 

@@ -16,7 +16,7 @@ from adql_services.parameter_server.service import ParameterService
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
 from tests.parameters.servers import commit, owning_server, push_many, restarted, tiny_specification
-from tests.services.test_committer import StoreDouble
+from tests.services.store_double import StoreDouble
 
 SPECIFICATION = tiny_specification()
 

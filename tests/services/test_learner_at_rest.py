@@ -1,7 +1,6 @@
 """`adql learner` when the run is over: everything is told, nothing is under way, and the session lives on."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,7 +11,6 @@ from adql.wire import routes
 from adql.wire.connection import Connection
 from tests.services.learner_process import Process, Services, running
 from tests.services.metrics_page import scrape
-from tests.store_process import running_store
 from tests.waiting import wait_until
 
 BATCH = 8
@@ -31,12 +29,6 @@ def specification(**durability: Any) -> RunSpecification:
             "durability": durability,
         }
     )
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory) -> Iterator[str]:
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 def at_rest(services: Services, learner: Process) -> None:

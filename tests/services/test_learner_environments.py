@@ -1,6 +1,5 @@
 """`adql learner` with environments that are slow, hang or raise: it ends in time, and leaves nothing open."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from adql.config import RunSpecification, specification_from
 from tests.services.learner_process import Services, running
 from tests.services.metrics_page import scrape
-from tests.store_process import running_store
 from tests.waiting import wait_until
 
 
@@ -29,12 +27,6 @@ def specification(file: Path, **kwargs: Any) -> RunSpecification:
             "replay": {"chunk_transitions": 64},
         }
     )
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory) -> Iterator[str]:
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 @pytest.fixture

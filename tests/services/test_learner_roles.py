@@ -2,19 +2,16 @@
 
 import random
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import numpy as np
-import pytest
 
 from adql.config import RunSpecification, config_hash, specification_from
 from adql.types import TransitionBatch
 from adql.wire.replay_client import ReplayClient
 from tests.services.learner_process import Process, Services, running
 from tests.services.metrics_page import scrape
-from tests.store_process import running_store
 from tests.waiting import wait_until
 
 SIGNATURE = {"observation_shape": [4], "actions": 2}
@@ -38,12 +35,6 @@ def specification(environment: str, **training: Any) -> RunSpecification:
 NOWHERE = specification("Nowhere-v0")
 CARTPOLE = specification("CartPole-v1")
 SHORT = specification("CartPole-v1", environment_steps=1_000)
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory) -> Iterator[str]:
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 def insert_random(services: Services, count: int) -> None:

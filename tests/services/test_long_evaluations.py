@@ -10,7 +10,7 @@ from adql.wire.evaluation_client import EvaluationResult
 from adql_services.runtime.guard import MAX_JSON_BYTES
 from tests.parameters.servers import tiny_specification
 from tests.services.parameter_process import ServerProcess
-from tests.services.test_parameter_server import push
+from tests.services.pushes import push
 from tests.store_process import running_store
 
 LONGEST_RETURN = -2.2250738585072014e-308

@@ -18,23 +18,14 @@ from adql.errors import (
     WrongRunError,
 )
 from adql.parameters.files import read_tensors
-from adql.types import ArraySpec, Version
+from adql.types import Version
 from adql.wire import codec, routes
-from adql.wire.connection import Connection
 from adql.wire.evaluation_client import EvaluationResult
 from adql.wire.run_state import from_headers
 from tests.parameters.servers import SIZE, tiny_specification
 from tests.services.parameter_process import ServerProcess
-from tests.store_process import running_store
+from tests.services.pushes import ONE, asked, push, raw_push
 from tests.waiting import wait_until
-
-ONE = np.array([1, 0, 0, 0], np.float32)
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory):
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 @pytest.fixture(scope="module")
@@ -43,48 +34,6 @@ def server(redis_url, tmp_path_factory):
     with ServerProcess(tmp_path_factory.mktemp("server"), tiny_specification(), redis_url) as process:
         yield process
         assert process.terminate() == 0, process.log()
-
-
-@pytest.fixture
-def client(server):
-    client = server.client()
-    client.register()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def connection(server):
-    with Connection(server.listen, token=lambda: None) as connection:
-        yield connection
-
-
-def push(client, vector=ONE, base=None, steps=2, environment_steps=0):
-    client.begin_push(vector, base or client.state.version, steps, environment_steps)
-    return client.finish_push()
-
-
-def update_body(client, **changes):
-    """Returns the body of an update with any field changed."""
-    fields = {
-        "session": client.session,
-        "sequence": 0,
-        "epoch": client.state.version.epoch,
-        "version": client.state.version.number,
-        "learner_steps": 1,
-        "environment_steps": 0,
-        "config_hash": client._config_hash,
-        "run_id": client.state.run_id,
-    }
-    vector = changes.pop("update", ONE)
-    return b"".join(codec.encode(fields | changes, {"update": vector}))
-
-
-def raw_push(connection, client, query="", **changes):
-    """Sends an update with any field changed; returns what came back."""
-    body = [update_body(client, **changes)]
-    response = connection.request("POST", routes.UPDATES + query, headers={"Content-Type": routes.BINARY}, body=body)
-    return codec.decode(response.body, [ArraySpec("parameters", (SIZE,))])
 
 
 # Answers to a push
@@ -194,10 +143,6 @@ def test_durable_answer_comes_after_the_commit(connection, client):
 def post(connection, path, document):
     body = [json.dumps(document).encode()]
     return json.loads(bytes(connection.request("POST", path, headers={"Content-Type": routes.JSON}, body=body).body))
-
-
-def asked(connection, client):
-    return json.loads(bytes(connection.request("GET", routes.session(client.session)).body))
 
 
 def test_registration_is_answered_after_its_commit(connection, client):

@@ -18,32 +18,12 @@ from adql.wire.connection import Connection
 from tests.parameters.servers import tiny_specification
 from tests.services.parameter_process import ServerProcess
 from tests.services.plain_http import ask
-from tests.services.test_parameter_server import push, raw_push, update_body
+from tests.services.pushes import push, raw_push, update_body
 from tests.store_process import running_store
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 BINARY = {"Content-Type": routes.BINARY}
-
-
-@pytest.fixture
-def store(tmp_path):
-    with running_store(tmp_path / "store") as store:
-        yield store
-
-
-@pytest.fixture
-def server(store, tmp_path):
-    with ServerProcess(tmp_path / "server", tiny_specification(), store.url) as process:
-        yield process
-
-
-@pytest.fixture
-def client(server):
-    client = server.client()
-    client.register()
-    yield client
-    client.close()
 
 
 def make_durable(client):

@@ -9,42 +9,14 @@ import pytest
 from adql.errors import AdqlError
 from adql.types import Version
 from adql.wire import codec, routes
-from adql.wire.connection import Connection
 from tests.parameters.servers import SIZE, tiny_specification
 from tests.services.metrics_page import scrape
 from tests.services.parameter_process import ServerProcess
-from tests.services.test_parameter_server import ONE, push, raw_push
-from tests.store_process import running_store
+from tests.services.pushes import ONE, push, raw_push
 from tests.waiting import wait_until
 
 BINARY = {"Content-Type": routes.BINARY}
 HALF = b"POST /v1/updates HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.adql\r\nContent-Length: 64\r\n\r\nADQL"
-
-
-@pytest.fixture
-def store(tmp_path):
-    with running_store(tmp_path / "store") as store:
-        yield store
-
-
-@pytest.fixture
-def server(store, tmp_path):
-    with ServerProcess(tmp_path / "server", tiny_specification(), store.url) as process:
-        yield process
-
-
-@pytest.fixture
-def connection(server):
-    with Connection(server.listen, token=lambda: None) as connection:
-        yield connection
-
-
-@pytest.fixture
-def client(server):
-    client = server.client()
-    client.register()
-    yield client
-    client.close()
 
 
 def refused(connection, headers, body):

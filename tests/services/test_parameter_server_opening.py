@@ -8,13 +8,6 @@ from adql.parameters.volume import Volume
 from adql_services.parameter_server.opening import open_run
 from tests.parameters.servers import tiny_specification
 from tests.services.parameter_process import ServerProcess
-from tests.store_process import running_store
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory):
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 def refusal(server: ServerProcess) -> str:

@@ -17,18 +17,11 @@ from tests.agent.test_synchroniser import steps
 from tests.parameters.servers import SIZE, owning_server, tiny_specification, update
 from tests.services.metrics_page import scrape
 from tests.services.parameter_process import ServerProcess
-from tests.services.test_parameter_server import ONE, asked, push, raw_push
-from tests.store_process import running_store
+from tests.services.pushes import ONE, asked, push, raw_push
 
 pytestmark = pytest.mark.system
 PUSHES = 200
 POISON = [np.nan, np.inf, -np.inf, 3e38, -1e16]
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory):
-    with running_store(tmp_path_factory.mktemp("store")) as store:
-        yield store.url
 
 
 def poisoned(rng: random.Random) -> np.ndarray:

@@ -1,16 +1,17 @@
 """How a service starts, stops and fails, as a real process."""
 
+import fcntl
 import signal
 import stat
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
 import pytest
 
 from adql.errors import WireError
-from adql.wire import routes
 from adql_services.runtime.side_port import Health
 from tests.services.running import Running, launch, running
 from tests.waiting import wait_until
@@ -20,6 +21,8 @@ HALF_BODY = (
     b"POST /v1/updates HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.adql\r\nContent-Length: 9000\r\n\r\nabc"
 )
 SMALL_HALF_BODY = b"POST /v1/json HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
+LONG_POLL = b'GET /v1/parameters?wait=30 HTTP/1.1\r\nHost: x\r\nIf-None-Match: "1"\r\n\r\n'
+SLOW = b"GET /v1/slow HTTP/1.1\r\nHost: x\r\n\r\n"
 STUCK = b"GET /v1/stuck HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -55,38 +58,45 @@ def test_two_hundred_half_open_and_half_body_connections_do_not_stop_sigterm(eit
         peer.close()
 
 
-@pytest.mark.parametrize("sent", [b"", HALF_HEAD, HALF_BODY, SMALL_HALF_BODY])
+def wait_until_read(peer):
+    """Waits until the service has taken everything that ``peer``, a unix socket, sent."""
+    wait_until(lambda: fcntl.ioctl(peer, termios.TIOCOUTQ, bytes(4)) == bytes(4))
+
+
+@pytest.mark.parametrize("sent", [HALF_HEAD, HALF_BODY, SMALL_HALF_BODY])
 def test_a_request_that_is_not_here_whole_is_given_up_at_once(service, sent):
     with service.raw() as peer:
         peer.sendall(sent)
-        wait_until(lambda: service.probe("/livez") == 200)
+        wait_until_read(peer)
         service.process.send_signal(signal.SIGTERM)
         assert service.ended(2.5) == 0 and peer.recv(1000) == b""
 
 
 def test_what_is_under_way_is_answered_before_the_end(service):
-    with service.connection() as connection:
-        connection.begin("GET", "/v1/slow")
-        wait_until(lambda: service.probe("/livez") == 200)
+    with service.raw() as peer:
+        peer.sendall(SLOW)
+        wait_until_read(peer)
         service.process.send_signal(signal.SIGTERM)
-        assert bytes(connection.finish().body) == b'{"status":"done"}'
+        assert b"".join(iter(lambda: peer.recv(1000), b"")).endswith(b'{"status":"done"}')
     assert service.ended(5) == 0
 
 
 def test_a_request_that_never_ends_is_answered_503_at_the_end(service):
     with service.raw() as peer:
         peer.sendall(STUCK)
+        wait_until_read(peer)
         service.process.send_signal(signal.SIGTERM)
         assert peer.recv(1000).startswith(b"HTTP/1.1 503")
     assert service.ended(10) == 0
 
 
 def test_a_long_poll_ends_at_once_when_the_service_stops(service):
-    with service.connection() as connection:
-        connection.begin("GET", f"{routes.PARAMETERS}?wait=30", headers={"If-None-Match": '"1"'})
+    with service.raw() as peer:
+        peer.sendall(LONG_POLL)
+        wait_until_read(peer)
         start = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        assert connection.finish().status == 304
+        assert peer.recv(1000).startswith(b"HTTP/1.1 304")
     assert time.monotonic() - start < 2 and service.ended(5) == 0
 
 
@@ -101,15 +111,22 @@ def test_connections_that_say_too_little_are_closed_with_408(tmp_path):
 
 
 def test_no_new_connection_is_taken_after_the_end_began(service):
-    with service.connection() as connection:
-        connection.begin("GET", "/v1/slow")
-        wait_until(lambda: service.probe("/readyz") == 200)
+    with service.raw() as peer:
+        peer.sendall(STUCK)
+        wait_until_read(peer)
         service.process.send_signal(signal.SIGTERM)
         wait_until(lambda: service.probe("/readyz") == 503)
-        connection.finish()
-    assert service.ended(5) == 0
-    with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
-        service.raw()
+        wait_until(lambda: refuses_connections(service))
+        assert peer.recv(1000).startswith(b"HTTP/1.1 503")  # the service still ran
+    assert service.ended(10) == 0
+
+
+def refuses_connections(service):
+    try:
+        service.raw().close()
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    return False
 
 
 def test_a_failure_in_the_background_is_one_line_and_exit_1(service):
