@@ -1,6 +1,7 @@
 """The embedded store of a local run."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -52,15 +53,31 @@ def test_cpu_of_a_store_that_was_started_again_counts_its_earlier_life(tmp_path,
     assert kept.cpu_seconds() == 3.5
 
 
-@pytest.mark.parametrize("part", ["*.incr.aof", "*.manifest"])
-def test_garbled_file_of_the_store_names_restore_as_the_way_out(tmp_path, part):
+def flip_the_end(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 0x40
+    file.write_bytes(content)
+
+
+def garble(file: Path) -> None:
+    file.write_bytes(random.Random(0).randbytes(300))
+
+
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    [
+        *(("*.incr.aof", garble), ("*.manifest", garble), ("*.base.rdb", garble), ("*.base.rdb", flip_the_end)),
+        *(("*.base.rdb", Path.unlink), ("*.incr.aof", Path.unlink)),
+    ],
+)
+def test_damaged_file_of_the_store_names_restore_as_the_way_out(tmp_path, part, damage):
     kept = keeper.StoreKeeper(tmp_path / "run" / "store", lambda line: None)
     (tmp_path / "run").mkdir()
     try:
         kept.start()
         kept.stop()
         (file,) = (tmp_path / "run" / "store" / "appendonlydir").glob(part)
-        file.write_bytes(random.Random(0).randbytes(300))
+        damage(file)
         with pytest.raises(StoreLostError, match=r"are damaged.*`adql restore .*run`") as refused:
             kept.start()
         assert refused.value.exit_code == 2

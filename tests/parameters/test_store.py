@@ -131,6 +131,28 @@ def test_one_flipped_byte_of_the_stored_parameters_is_refused(store, client, ser
         store.read()
 
 
+@pytest.mark.parametrize("field", ["epoch", "version", "commit", "owner"])
+@pytest.mark.parametrize("value", [b"\xff\x80", None])
+def test_damaged_mark_is_refused_and_may_be_replaced_on_purpose(store, client, server, session, field, value):
+    first, second = next_state(server, session), next_state(server, session)
+    store.commit(first, replaces=None)
+    client.hdel("adql:adql", field) if value is None else client.hset("adql:adql", field, value)
+    for look in (store.mark, store.read):
+        with pytest.raises(CheckpointError, match=r"damaged: its mark: .*adql restore DIR"):
+            look()
+    guard = store.guard()
+    assert store.commit_over(second, guard) == second.mark
+    assert store.commit_over(first, guard) == store.read().mark == second.mark
+
+
+def test_field_whose_name_is_damaged_counts_as_missing(store, client, server, session):
+    store.commit(next_state(server, session), replaces=None)
+    client.hset("adql:adql", b"rec\xff", client.hget("adql:adql", "record"))
+    client.hdel("adql:adql", "record")
+    with pytest.raises(CheckpointError, match=r"damaged.*adql restore DIR"):
+        store.read()
+
+
 # Settings
 
 
@@ -143,6 +165,7 @@ def test_durable_settings_are_accepted(store):
     [
         ("appendfsync", "everysec", "always", "always"),
         ("appendonly", "no", "yes", "yes"),
+        ("no-appendfsync-on-rewrite", "yes", "no", "no"),
         ("maxmemory-policy", "allkeys-lru", "noeviction", "noeviction"),
         ("auto-aof-rewrite-min-size", str(2**20), "256mb", "at least 268435456"),
     ],

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
+from adql_services.local.store import LocalStore
 from tests.system.launched import LONG, SHORT, adql, launched, steps
 from tests.waiting import wait_until
 
@@ -115,12 +117,24 @@ def flip_newest_parameters(store: Path) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", ["state", "watermark"])
+def damage_the_mark(store: Path) -> None:
+    """As a flipped bit in the epoch would."""
+    embedded = LocalStore(store)
+    embedded.start()
+    with redis.Redis.from_url(embedded.url) as client:
+        (key,) = client.keys()
+        client.hset(key, "epoch", b"\xff")
+    embedded.close()
+
+
+@pytest.mark.parametrize("damage", ["state", "mark", "watermark"])
 def test_damage_is_refused_then_restored(tmp_path, damage):
     run = tmp_path / "run"
     assert adql("train", "--output", run, *SHORT).returncode == 0
     if damage == "state":
         flip_newest_parameters(run / "store")
+    elif damage == "mark":
+        damage_the_mark(run / "store")
     else:
         (run / "watermark").write_bytes(b"x" * 8192)
 

