@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adql.errors import CheckpointError
-from adql.parameters.checkpoints import Checkpoints, read_checkpoint
+from adql.parameters.checkpoints import INDEX, Checkpoints, read_checkpoint
 from tests.parameters.servers import commit, owning_server, push_many, tiny_specification
 
 WRITE_FOR_EVER = """
@@ -93,6 +93,13 @@ def test_foreign_file_is_refused(tmp_path, content):
     (tmp_path / "file.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "file.safetensors")
+
+
+def test_copy_beside_a_damaged_index_does_not_hide_the_checkpoints(tmp_path, server):
+    checkpoints, state = Checkpoints(tmp_path), commit(server)
+    shutil.copy(checkpoints.write(state), tmp_path / "copy.safetensors")
+    (tmp_path / INDEX).write_bytes(b"{")
+    assert checkpoints.read_newest().mark == state.mark
 
 
 def test_directory_that_was_deleted_is_made_again(tmp_path, server):

@@ -73,6 +73,21 @@ def test_goal_needs_two_consecutive_evaluations_and_a_confirmation_of_the_later_
     assert (status(reached), reached.reached.task.number) == ("reached", 4)
 
 
+def test_of_two_evaluations_that_are_reported_out_of_turn_the_later_version_is_confirmed():
+    record = committed(committed(RunRecord(), 1, 10), 2, 20)
+    for task in reversed(record.waiting):
+        record = run_record.reported(record, run_record.result_of(task, episodes(10)), RUN)
+    (confirmation,) = record.waiting
+    assert (confirmation.purpose, confirmation.number, record.last.task.number) == ("confirm", 2, 2)
+
+
+def test_task_that_waits_no_longer_cannot_be_given_up():
+    record = committed(RunRecord(), 1, 10)
+    (task,) = record.waiting
+    record = evaluated(record, 1)
+    assert run_record.without(record, task) == record
+
+
 def test_failed_confirmation_lets_the_run_go_on_and_try_again():
     record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 11)
     record = evaluated(record, 9)

@@ -145,13 +145,14 @@ def test_422_result_that_is_not_finite_is_rolled_back_with_its_moments():
 
 
 def test_412_other_run_configuration_or_newer_epoch(server):
-    server.check_identity("run-1", server.identity.config_hash, epoch=1)
+    server.check_identity("run-1", server.identity.config_hash)
+    server.check_epoch(1)
     with pytest.raises(WrongRunError, match="run id"):
         server.check_identity("run-2", server.identity.config_hash)
     with pytest.raises(WrongRunError, match="configuration"):
         server.check_identity("run-1", "0" * 64)
     with pytest.raises(WrongRunError, match="epoch 2 is newer"):
-        server.check_identity("run-1", server.identity.config_hash, epoch=2)
+        server.check_epoch(2)
     with pytest.raises(WrongRunError, match="'adql', not 'other'"):
         server.check_run("other", server.identity.config_hash)
 
@@ -160,7 +161,7 @@ def test_412_says_the_way_out(server):
     with pytest.raises(WrongRunError, match="start the learner afresh"):
         server.check_identity("run-2", server.identity.config_hash)
     with pytest.raises(WrongRunError, match="end this server or ask that one"):
-        server.check_identity("run-1", server.identity.config_hash, epoch=2)
+        server.check_epoch(2)
     with pytest.raises(WrongRunError, match=r"set run\.name or the address"):
         server.check_run("other", server.identity.config_hash)
 
@@ -378,3 +379,28 @@ def test_changes_grow_with_whatever_a_commit_would_save():
     assert seen == sorted(set(seen))
     server.expire()
     assert server.changes == seen[-1]
+
+
+def test_session_that_expires_while_another_one_is_looked_for_is_a_change_to_be_saved():
+    clock = FakeClock()
+    server = owning_server(clock=clock)
+    server.register("both")
+    clock.now += 20
+    other = server.register("both").identifier
+    clock.now += 20
+    before = server.changes
+    server.sessions.find(other)
+    assert server.sessions.learners == 1 and server.changes > before
+
+
+def test_learner_that_asks_on_while_the_store_is_away_keeps_its_session():
+    clock = FakeClock()
+    server = owning_server(clock=clock)
+    session = server.register("both").identifier
+    server.available = False
+    for _ in range(4):  # 40 s, a lease is 30
+        clock.now += 10
+        with pytest.raises(StoreUnavailableError):
+            server.push(update(server, session, 0))
+    server.available = True
+    assert server.push(update(server, session, 0)).outcome == "applied"

@@ -68,7 +68,7 @@ def test_refused_commits_are_not_kept_and_tried_ever_less_often(machine, store, 
     store.before, committing = refuse, committer_of(machine, store, volume)
     push_many(machine, machine.register("both").identifier, 1)
     asyncio.run(run_while(committing, lambda: store.tries < 20))
-    assert committing._unresolved == []
+    assert not committing._unresolved
     assert pauses[-1] == committer.MAX_RETRY_SECONDS
 
 

@@ -122,7 +122,7 @@ class Checkpoints:
                 mark = read_checkpoint(path).mark
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 found.append((mark, Entry(path.name, mark.epoch, mark.number, digest)))
-        return [entry for _, entry in sorted(found)]
+        return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
 
     def _remove_all_but(self, named: set[str]) -> None:
         for path in self._directory.glob("*.safetensors"):

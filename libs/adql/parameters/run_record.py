@@ -148,7 +148,9 @@ def scheduled(record: RunRecord, task: Task, specification: RunSpecification) ->
 
 
 def without(record: RunRecord, task: Task) -> RunRecord:
-    """Returns the record after ``task`` was given up."""
+    """Returns the record after ``task`` was given up; one that waits no longer changes nothing."""
+    if task not in record.waiting:
+        return record
     waiting = tuple(other for other in record.waiting if other != task)
     return msgspec.structs.replace(record, waiting=waiting, given_up=record.given_up + 1)
 
@@ -229,10 +231,12 @@ def reported(record: RunRecord, result: Result, specification: RunSpecification)
         over = _over(result, specification)
         return msgspec.structs.replace(record, reached=result, best=result, waiting=()) if over else record
     best = result if record.best is None or result.mean > record.best.mean else record.best
+    # Several evaluators may report out of turn: the later version of the two is the one to confirm.
+    newest = max(record.last or result, result, key=lambda one: one.task.identifier)
     confirmable = _over(record.last, specification) and _over(result, specification)
     plateau = record.plateau.after(result.interquartile_mean, specification.training.plateau_evaluations)
-    record = msgspec.structs.replace(record, last=result, best=best, plateau=plateau)
-    return _confirming(record, result, specification) if confirmable else record
+    record = msgspec.structs.replace(record, last=newest, best=best, plateau=plateau)
+    return _confirming(record, newest, specification) if confirmable else record
 
 
 def is_best(record: RunRecord, result: Result) -> bool:

@@ -73,8 +73,7 @@ class ParameterServer:
         self.available = False
         """Whether updates and registrations are taken; not while the store is away or a new epoch is not committed."""
         self.incidents = 0
-        self.changes = 0
-        """Grows with every change that a commit would save."""
+        self._changes = 0
         self._wall_clock = wall_clock
         self._pool = VectorPool(len(vector))
         self._rule = make_update_rule(
@@ -113,6 +112,11 @@ class ParameterServer:
         return run_record.status_of(self.evaluations, self.clocks, self.specification)
 
     @property
+    def changes(self) -> int:
+        """Grows with every change that a commit would save; sessions may end while another one is looked for."""
+        return self._changes + self.sessions.expired
+
+    @property
     def staleness_counts(self) -> dict[int, int]:
         """Applied updates by staleness."""
         return dict(self._staleness)
@@ -138,8 +142,8 @@ class ParameterServer:
 
     # What it is asked
 
-    def check_identity(self, run_id: str, config_hash: str, epoch: int = 0) -> None:
-        """Refuses another run, another configuration, and a client that has seen a newer epoch.
+    def check_identity(self, run_id: str, config_hash: str) -> None:
+        """Refuses another run and another configuration.
 
         Raises:
             WrongRunError: it says which.
@@ -150,6 +154,13 @@ class ParameterServer:
                 "start the learner afresh"
             )
         self._check_hash(config_hash)
+
+    def check_epoch(self, epoch: int) -> None:
+        """Refuses a client that has seen a newer epoch than this server's.
+
+        Raises:
+            WrongRunError: it says which.
+        """
         if epoch > self._epoch:
             raise WrongRunError(
                 f"epoch {epoch} is newer than this server's {self._epoch}: another server owns the run; "
@@ -194,9 +205,7 @@ class ParameterServer:
 
     def expire(self) -> int:
         """Ends sessions that were silent for a whole lease; returns how many."""
-        if expired := self.sessions.expire():
-            self._changed()
-        return expired
+        return self.sessions.expire()
 
     def push(self, update: Update) -> PushResult:
         """Applies an update, or says why not; a repeat of the session's last sequence gets its recorded answer.
@@ -205,6 +214,7 @@ class ParameterServer:
             StaleUpdateError, InvalidUpdateError: refused; the sequence is used up.
             UnknownSessionError, SequenceGapError, SupersededSequenceError, StoreUnavailableError: nothing changed.
         """
+        self.sessions.find(update.session)  # it lives, and its lease is renewed, while the store is away
         self._check_available()
         recorded = self.sessions.recorded(update.session, update.sequence)
         if recorded is not None:
@@ -276,7 +286,7 @@ class ParameterServer:
             raise StoreUnavailableError("the weight store is away; send the same request again", retry_after_ms=200)
 
     def _changed(self) -> None:
-        self.changes += 1
+        self._changes += 1
 
     # What is committed, and how it goes on from there
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 from adql.errors import FencedError, RunFailedError, StoreRefusedError, StoreUnavailableError
@@ -20,6 +21,8 @@ TICK_SECONDS = 1.0
 RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 2.0
 """Every failed try doubles the time to the next one, up to this."""
+MAX_UNRESOLVED = 8
+"""States of attempts whose outcome is unknown that are kept; an older one that turns out to hold is replaced."""
 MAX_LAST_COMMITS = 5
 """Two are enough, whatever happened before; a bound, so that a process that is to end does."""
 CHECKPOINT_SECONDS = 60.0
@@ -44,13 +47,14 @@ class Committer:
         self._machine, self._store, self._volume = opened.machine, opened.store, opened.volume
         self._owner, self._known = opened.owner, opened.state.mark
         self._saved_changes, self._attempts = opened.machine.changes, opened.state.mark.commit
-        self._unresolved: list[State] = []
+        self._unresolved: deque[State] = deque(maxlen=MAX_UNRESOLVED)
         self._state = opened.state
         self._pacer = CommitPacer(opened.machine.specification.durability)
         self._commits, self._changes = commits, changes
         self._on_commit, self._on_available = on_commit, on_available
         self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
-        self._suspicious, self._incident, self._ending = False, False, asyncio.Event()
+        self._incident, self._ending = False, asyncio.Event()
+        self._volume_trouble = Reminder(time.monotonic)
         self._next_checkpoint = time.monotonic()
 
     def changed(self) -> None:
@@ -58,14 +62,9 @@ class Committer:
         self._dirty.set()
 
     def hurry(self) -> None:
-        """Asks for a commit now: somebody waits for it."""
+        """Asks for a commit now, or for a look at the store where nothing has changed: somebody waits for it."""
         self._urgent.set()
         self._dirty.set()
-
-    def check_epoch(self) -> None:
-        """Says that a client has seen a newer epoch; only the store's own word ends this server."""
-        self._suspicious = True
-        self.hurry()
 
     def end(self) -> None:
         """Lets ``run`` return after what is under way."""
@@ -93,7 +92,7 @@ class Committer:
         """The last commit, policy and checkpoint of a server that ends; after ``run`` has returned.
 
         Raises:
-            RunFailedError: the store did not take the last commit.
+            RunFailedError: the store did not take the last commit, or the volume the last checkpoint.
             FencedError: another server owns the run.
         """
         try:
@@ -104,8 +103,13 @@ class Committer:
                 "learners that live send the later updates again"
             ) from error
         finally:
-            await self._checkpoint()
+            saved = await self._checkpoint()
             self._store.close()
+        if not saved:
+            raise RunFailedError(
+                f"ended without a last checkpoint or policy; the store has everything up to {self._machine.durable}: "
+                "make room for the volume and start again"
+            )
 
     async def _commit_the_rest(self) -> None:
         """Once more where an earlier commit of unknown outcome turned out to hold, which the last one then finds."""
@@ -122,15 +126,17 @@ class Committer:
         """Returns True when a commit is due, False when it is time to look at the store."""
         if self._machine.changes == self._saved_changes:
             self._dirty.clear()
-            if not await _wait(self._dirty, TICK_SECONDS):
-                return self._machine.expire() > 0
+            await _wait(self._dirty, TICK_SECONDS)
+            self._machine.expire()
+            if self._machine.changes == self._saved_changes:
+                self._urgent.clear()
+                return False
         new_version = self._machine.version.number != self._known.number
         seconds = self._pacer.next_start(new_version) - time.monotonic()
         if seconds > 0 and not self._urgent.is_set():
             await _wait(self._urgent, seconds)
         self._urgent.clear()
-        looking, self._suspicious = self._suspicious, False
-        return not looking
+        return True
 
     # Committing
 
@@ -169,7 +175,7 @@ class Committer:
         try:
             self._volume.remember(self._machine.identity, state.mark)
         except OSError as error:
-            get_logger().error("cannot write to the volume", error=str(error))
+            self._say_trouble("cannot write to the volume", error)
 
     def _announce(self, state: State) -> None:
         self._machine.committed(state)
@@ -190,14 +196,16 @@ class Committer:
         if finding is Finding.FENCED:
             raise FencedError(f"another server owns epoch {held.epoch if held else 0} of this run; this one ends")
         if finding is Finding.LANDED:
-            landed = next(state for state in self._unresolved if state.mark == held)
-            await asyncio.to_thread(self._remember, landed)
-            self._announce(landed)
-        if finding is Finding.LOST:
+            landed = next((state for state in self._unresolved if state.mark == held), None)
+            if landed is not None:
+                await asyncio.to_thread(self._remember, landed)
+                self._announce(landed)
+                return
+        if finding is not Finding.UNCHANGED:
             await self._commit_again(held)
 
     async def _commit_again(self, held: Mark | None) -> None:
-        """The store is empty or older than what it confirmed: this server still has it."""
+        """The store is empty, or holds an older state of this server, which still has it all."""
         get_logger().error("the weight store lost commits; committing again under a new epoch", held=str(held))
         self._set_available(False)
         if not self._incident:
@@ -230,6 +238,11 @@ class Committer:
                 "the weight store is away", address=self._store.address, error=str(error), hint="start it again"
             )
 
+    def _say_trouble(self, what: str, error: OSError) -> None:
+        """Every commit would say it again."""
+        if self._volume_trouble.is_due():
+            get_logger().error(what, error=str(error))
+
     def _set_available(self, available: bool) -> None:
         if available != self._machine.available:
             self._machine.available = available
@@ -252,7 +265,7 @@ class Committer:
         try:
             await asyncio.to_thread(self._volume.keep_for_evaluation, task, state)
         except OSError as error:
-            get_logger().error("cannot keep a version for evaluation", error=str(error))
+            self._say_trouble("cannot keep a version for evaluation", error)
             return
         self._machine.schedule(task)
         self._changes.flash()
@@ -266,13 +279,15 @@ class Committer:
         except OSError as error:
             get_logger().error("cannot remove versions that were evaluated", error=str(error))
 
-    async def _checkpoint(self) -> None:
+    async def _checkpoint(self) -> bool:
         self._next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS
         try:
             await asyncio.to_thread(self._volume.write_last, self._state)
             await asyncio.to_thread(self._volume.checkpoints.write, self._state)
         except OSError as error:
             get_logger().error("cannot write a checkpoint; the older ones are kept", error=str(error))
+            return False
+        return True
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

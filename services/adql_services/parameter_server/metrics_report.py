@@ -43,10 +43,13 @@ def _reason(refusal: BaseException) -> str:
 
 
 class MetricsReport:
-    """Publishes the machine's numbers; counters grow by what happened since the last time."""
+    """Publishes the machine's numbers; counters grow by what happened since the last time.
 
-    def __init__(self) -> None:
-        self._clocks = Clocks()
+    They begin at 0 with every process, as Prometheus asks for; ``clocks`` are the run's at this one's start.
+    """
+
+    def __init__(self, clocks: Clocks) -> None:
+        self._clocks = clocks
         self._status = ""
         self._expired = 0
         for outcome in ("applied", "duplicate", *REFUSALS):

@@ -39,7 +39,7 @@ class ParameterService:
             on_commit=self._publish,
             on_available=self._on_available,
         )
-        self._report = MetricsReport()
+        self._report = MetricsReport(opened.machine.clocks)
         self._reporting = asyncio.Lock()
         self._pull_body: tuple[Version, list[codec.Buffer]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -64,11 +64,15 @@ class ParameterService:
         try:
             await self._committer.run()
         except AdqlError as error:
-            self._machine.available = False
-            self._shutdown.begin(error)
+            self._end(error)
         except Exception as error:
             get_logger().exception("the committing task failed")
-            self._shutdown.begin(AdqlError(f"the committing task failed: {error!r}"))
+            self._end(AdqlError(f"the committing task failed: {error!r}"))
+
+    def _end(self, failure: AdqlError) -> None:
+        self._machine.available = False
+        self._commits.flash()  # whoever waits for a commit waits in vain
+        self._shutdown.begin(failure)
 
     async def _wait_for_end(self) -> None:
         await self._shutdown.begun.wait()
@@ -200,9 +204,10 @@ class ParameterService:
             raise StoreUnavailableError("the weight store has not confirmed it; ask again", retry_after_ms=200)
 
     def _check_identity(self, update: Update, run_id: str, config_hash: str) -> None:
+        self._machine.check_identity(run_id, config_hash)
         if update.based_on.epoch > self._machine.version.epoch:
-            self._committer.check_epoch()
-        self._machine.check_identity(run_id, config_hash, update.based_on.epoch)
+            self._committer.hurry()  # only the store's own word ends this server
+        self._machine.check_epoch(update.based_on.epoch)
 
     def _changed(self) -> None:
         self._committer.changed()

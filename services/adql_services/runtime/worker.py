@@ -73,7 +73,8 @@ class Worker:
             raise Stopped
 
     def ended(self) -> None:
-        """Says that nothing hangs any more."""
+        """Says that nothing hangs any more, and need not be interrupted."""
+        signal.alarm(0)
         self._timer.cancel()
 
     def _ask_to_stop(self, signal_number: int, frame: FrameType | None) -> None:
