@@ -14,15 +14,16 @@ ALLOWED = {
     "adql.types": set(),
     "adql.schedules": set(),
     "adql.episodes": set(),
+    "adql.files": set(),
     "adql.encodings": {"adql.types", "adql.errors"},
     "adql.config": {"adql.errors", "adql.schedules"},
     "adql.agent": {
         "adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.episodes",
         "adql.parameters.optimizers", "adql.parameters.initial", "adql.parameters.policies",
     },
-    "adql.replay": {"adql.types", "adql.errors", "adql.config"},
+    "adql.replay": {"adql.types", "adql.errors", "adql.config", "adql.files"},
     "adql.parameters": {
-        "adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.encodings", "adql.episodes",
+        "adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.encodings", "adql.episodes", "adql.files",
     },
     "adql.wire": {"adql.types", "adql.errors", "adql.config", "adql.encodings"},
     "adql.telemetry": {"adql.errors"},
@@ -30,7 +31,7 @@ ALLOWED = {
 }  # fmt: skip
 LIBRARIES = {
     *("adql.wire", "adql.telemetry", "adql.config", "adql.types", "adql.errors", "adql.schedules", "adql.encodings"),
-    "adql.episodes",
+    *("adql.episodes", "adql.files"),
 }
 SERVICES = {
     "adql_services.parameter_server": LIBRARIES | {"adql.parameters", "adql_services.runtime"},

@@ -168,14 +168,14 @@ class RunState:
     """The watermark: updates up to it are acknowledged."""
     clocks: Clocks
     status: str
-    """waiting, running, confirming, reached, budget, plateau or failed."""
+    """waiting, running, confirming, reached, budget or plateau."""
     learners: int
     """Live sessions that push."""
 
     @property
     def is_over(self) -> bool:
         """True when nothing more is to be learned."""
-        return self.status in ("reached", "budget", "plateau", "failed")
+        return self.status in ("reached", "budget", "plateau")
 
 
 @dataclass(frozen=True, slots=True)

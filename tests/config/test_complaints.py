@@ -1,5 +1,6 @@
 """What a person may mean, and what is said when it cannot be known."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,22 @@ def test_variable_that_set_a_bad_value_is_named():
     assert "ADQL_" not in refusal("replay.capacity=10", ADQL_REPLAY__CAPACITY="9000")
 
 
-def test_bad_address_names_its_variable_and_both_forms():
-    with pytest.raises(ConfigError, match=r"ADQL_SIDE='127.0.0.1:80': must be http://HOST:PORT or unix:/PATH"):
-        load_settings(LearnerSettings, {}, {"ADQL_SIDE": "127.0.0.1:80"})
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1:80", "http://127.0.0.1:99999", "http://a..b:80", "http://[::1:80", f"http://{'a' * 64}:80"),
+        *("unix:relative", "https://127.0.0.1:80"),
+    ],
+)
+def test_bad_address_names_its_variable_and_both_forms(address):
+    forms = "must be http://HOST:PORT with a PORT up to 65535, or unix:/PATH"
+    with pytest.raises(ConfigError, match=re.escape(f"ADQL_SIDE={address!r}: {forms}")):
+        load_settings(LearnerSettings, {}, {"ADQL_SIDE": address})
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:80", "http://[::1]:65535", "http://adql-replay:80", "unix:/a b"])
+def test_possible_address_is_taken(address):
+    assert load_settings(LearnerSettings, {}, {"ADQL_SIDE": address}).side == address
 
 
 def test_empty_file_is_called_empty(tmp_path: Path):

@@ -3,9 +3,9 @@ import pytest
 
 from adql.errors import CheckpointError, StoreLostError
 from adql.parameters import run_record
-from adql.parameters.files import read_tensors, write_tensors
 from adql.parameters.policies import StoredPolicy
 from adql.parameters.run_record import Episodes
+from adql.parameters.tensors import read_tensors, write_tensors
 from adql.parameters.volume import BEST, LAST, Volume, check_store
 from adql.types import ArraySpec, Manifest
 from tests.parameters.servers import commit, owning_server, push_many, restarted
@@ -126,6 +126,28 @@ def test_result_that_a_full_disk_keeps_out_of_the_file_is_shown_still(volume, tm
     with pytest.raises(OSError, match="Is a directory"):
         volume.log.append(result)
     assert volume.log.results == [result]
+
+
+def test_result_that_a_full_disk_kept_out_of_the_file_is_written_with_the_next_one(volume, tmp_path, server):
+    record = run_record.RunRecord()
+    for number in (5, 10):
+        task = run_record.due(record, (1, number), type(server.clocks)(0, 2 * number), server.specification)
+        record = run_record.scheduled(record, task, server.specification)
+    file, aside = tmp_path / "evaluations.csv", tmp_path / "aside.csv"
+    volume.log.load(record)
+    results = [run_record.result_of(task, Episodes((1.5, 3.0), (1, 2), None, 0.25)) for task in record.waiting]
+    file.rename(aside)
+    file.mkdir()  # nothing can be written
+    with pytest.raises(OSError, match="Is a directory"):
+        volume.log.append(results[0])
+    file.rmdir()
+    aside.rename(file)
+    volume.log.append(results[1])
+    for result in results:
+        record = run_record.reported(record, result, server.specification)
+    again = Volume(tmp_path, MANIFEST).log
+    again.load(record)
+    assert again.results == results
 
 
 @pytest.mark.parametrize("tail", ["1,periodic,1", "garbage,,,", '"'])

@@ -149,10 +149,37 @@ def test_a_disk_that_is_full_at_any_write_leaves_the_old_snapshot_and_no_litter(
 def test_what_a_killed_writer_left_is_neither_read_nor_in_the_way(tmp_path):
     table, snapshots = filled(), Snapshots(tmp_path, "run")
     snapshots.write(table, table.state())
-    (tmp_path / f"{1:020d}.snapshot.partial").write_bytes(segments.MAGIC + b"half a segm")
+    (tmp_path / f".{1:020d}.snapshot.7.tmp").write_bytes(segments.MAGIC + b"half a segm")
     assert len(restored(tmp_path)) == 32
     snapshots.write(table, table.state())
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{number:020d}.snapshot" for number in (0, 1)]
+
+
+def test_whole_snapshot_to_fall_back_on_is_kept_until_there_are_two_newer_ones(tmp_path):
+    table, snapshots = filled(), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    (tmp_path / f"{1:020d}.snapshot").write_bytes(segments.MAGIC + b"half a segm")
+    again = make_table(incarnation=2)
+    assert len(snapshots.restore(again)) == 1
+    snapshots.write(again, again.state())
+    assert [file.stem for file in snapshots.files()] == [f"{2:020d}", f"{0:020d}"]
+
+
+def test_snapshot_that_cannot_be_read_is_passed_over(tmp_path, monkeypatch):
+    table, snapshots = filled(), Snapshots(tmp_path, "run")
+    for _ in range(2):
+        snapshots.write(table, table.state())
+    whole = snapshot.read_segments
+
+    def broken(path):
+        if path.stem.endswith("1"):
+            raise OSError(errno.EIO, "Input/output error")
+        return whole(path)
+
+    monkeypatch.setattr(snapshot, "read_segments", broken)
+    again = make_table(incarnation=2)
+    (refused,) = snapshots.restore(again)
+    assert "cannot be read: Input/output error" in str(refused) and len(again) == 32
 
 
 def test_two_snapshots_are_kept(tmp_path):

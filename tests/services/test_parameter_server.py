@@ -17,7 +17,7 @@ from adql.errors import (
     WireVersionError,
     WrongRunError,
 )
-from adql.parameters.files import read_tensors
+from adql.parameters.tensors import read_tensors
 from adql.types import Version
 from adql.wire import codec, routes
 from adql.wire.evaluation_client import EvaluationResult

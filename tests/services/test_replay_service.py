@@ -177,7 +177,7 @@ def test_a_snapshot_after_a_cancelled_one_waits_for_its_thread_and_both_are_whol
         await following
 
     asyncio.run(scenario())
-    assert opened == [f"{number:020d}.snapshot.partial" for number in (0, 1)]
+    assert opened == [f".{number:020d}.snapshot.{os.getpid()}.tmp" for number in (0, 1)]
     for number in (1, 0):
         table, snapshots = make_table(incarnation=2), Snapshots(tmp_path, "run")
         assert (snapshots.restore(table), len(table)) == ([], 1)
@@ -186,7 +186,7 @@ def test_a_snapshot_after_a_cancelled_one_waits_for_its_thread_and_both_are_whol
 
 
 def test_a_client_of_another_configuration_is_refused(tmp_path):
-    with pytest.raises(WrongRunError, match="configuration other, this table keeps transitions of hash"):
+    with pytest.raises(WrongRunError, match="configuration differs from this run's"):
         service_of(tmp_path).check_configuration("other")
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -11,9 +12,18 @@ from adql.config.section import Section
 
 
 def _checked_address(address: str) -> str:
-    if not re.fullmatch(r"unix:/.+|http://[^/]+:\d+", address):
-        raise PydanticCustomError("address", "must be http://HOST:PORT or unix:/PATH")
+    if not re.fullmatch(r"unix:/[^\0]+|http://[^/]+:\d+", address) or not _is_possible(address):
+        raise PydanticCustomError("address", "must be http://HOST:PORT with a PORT up to 65535, or unix:/PATH")
     return address
+
+
+def _is_possible(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        (parts.hostname or "").encode("idna")
+        return address.startswith("unix:") or parts.port is not None
+    except ValueError:  # a port beyond 65535, a bracket that is not closed, a label that is empty or too long
+        return False
 
 
 Address = Annotated[str, AfterValidator(_checked_address)]

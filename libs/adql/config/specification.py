@@ -13,6 +13,8 @@ from adql.config.schedule_settings import FractionScheduleSettings, RateSchedule
 from adql.config.section import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 from adql.errors import ConfigError
 
+MAX_BATCHES_PER_REQUEST = 1_024
+"""All of a request may be given back in one."""
 FrameStack = Annotated[int, Field(ge=2, le=128)] | None
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
 
@@ -185,7 +187,7 @@ class ReplaySettings(Section):
     """α of prioritised replay (1511.05952)."""
     importance_exponent: FractionScheduleSettings = FractionScheduleSettings(initial=0.4)
     """β, by learner steps of the run."""
-    batches_per_request: PositiveInt = 8
+    batches_per_request: Annotated[PositiveInt, Field(le=MAX_BATCHES_PER_REQUEST)] = 8
     prefetch: bool = True
     """Asks for the next batches while learning on the present ones."""
     chunk_transitions: PositiveInt = 64

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from adql.errors import CheckpointError
-from adql.parameters.files import read_tensors, remove_leftovers, sync_directory, write_atomically, write_tensors
+from adql.files import remove_leftovers, sync_directory, write_atomically
 from adql.parameters.state import ARRAY_PREFIX, CHECKSUMS, PARAMETERS, Mark, State
+from adql.parameters.tensors import read_tensors, write_tensors
 from adql.types import Array
 
 KEPT = 3

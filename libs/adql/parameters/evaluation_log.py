@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from adql.parameters.files import append_line, write_atomically
+from adql.files import append_lines, write_atomically
 from adql.parameters.run_record import Result, RunRecord, find_task
 
 TASK_COLUMNS = ("identifier", "purpose", "epoch", "number", "learner_steps", "environment_steps", "episodes", "seed")
@@ -29,7 +29,7 @@ class EvaluationLog:
     """Appends one synced line a result, and reads them back after a restart."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._unwritten = path, ""
         self.results: list[Result] = []
 
     def load(self, record: RunRecord) -> None:
@@ -43,13 +43,15 @@ class EvaluationLog:
             write_atomically(self._path, text.encode())
 
     def append(self, result: Result) -> None:
-        """Adds a result.
+        """Adds a result, after those that the file still lacks.
 
         Raises:
-            OSError: the file lacks it; ``results`` has it.
+            OSError: the file lacks it until a later one can be written; ``results`` has it.
         """
         self.results.append(result)
-        append_line(self._path, _line(result))
+        self._unwritten += _line(result) + "\n"
+        append_lines(self._path, self._unwritten)
+        self._unwritten = ""
 
 
 def _is_known(result: Result, record: RunRecord) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from adql.errors import CheckpointError
-from adql.parameters.files import read_tensors
 from adql.parameters.state import crc32c
+from adql.parameters.tensors import read_tensors
 from adql.types import Array, Float32Array, Manifest
 
 CHECKSUM = "crc32c"

@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 
 from adql.errors import InputError, StoreLostError
+from adql.files import remove_leftovers, write_atomically
 from adql.parameters.checkpoints import Checkpoints
 from adql.parameters.evaluation_log import EvaluationLog
-from adql.parameters.files import remove_leftovers, write_atomically, write_tensors
 from adql.parameters.policies import CHECKSUM, StoredPolicy, checksum_of
 from adql.parameters.run_record import Task
 from adql.parameters.state import Mark, RunIdentity, State
+from adql.parameters.tensors import write_tensors
 from adql.parameters.watermark import VolumeRecord, Watermark
 from adql.types import Float32Array, Manifest, Version
 

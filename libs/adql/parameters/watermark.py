@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from adql.errors import CheckpointError
-from adql.parameters.files import write_atomically
+from adql.files import write_atomically
 
 SLOT_BYTES = 4_096
 _PREFIX = struct.Struct("<II")

@@ -1,4 +1,4 @@
-"""The replay table and its parts: numpy only; the one file that reads and writes files is ``snapshot``."""
+"""The replay table and its parts: numpy only; only ``snapshot`` and its ``segments`` touch files."""
 
 from adql.replay.rate_limiter import RateLimiter
 from adql.replay.records import Columns, InsertResult, PriorityResult, SampledBatches, TableState, TableStatistics

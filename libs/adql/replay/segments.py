@@ -1,8 +1,7 @@
-"""Files that appear whole or not at all: checksummed segments, and an atomic, durable way to write any file."""
+"""Files as rows of checksummed segments."""
 
-import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,13 +12,6 @@ from adql.errors import CheckpointError
 MAGIC = b"ADQLREPLAY\x00\x01"
 _HEADER = struct.Struct("<4sIQ")
 """Kind, CRC32C of kind, length and payload, length of the payload."""
-
-Opener = Callable[[Path], BinaryIO]
-
-
-def open_for_writing(path: Path) -> BinaryIO:
-    """Opens ``path`` anew."""
-    return path.open("wb")
 
 
 def write_segment(file: BinaryIO, kind: bytes, *parts: bytes) -> None:
@@ -64,25 +56,3 @@ def _read_segment(file: BinaryIO, path: Path) -> tuple[bytes, bytes]:
 def corrupt(path: Path, reason: str) -> CheckpointError:
     """Returns the error for a file that is not as it was written."""
     return CheckpointError(f"{path} is corrupt: {reason}; the snapshot before it is used")
-
-
-def write_durably(path: Path, write: Callable[[BinaryIO], object], open_file: Opener) -> None:
-    """Lets ``path`` appear whole or not at all, whenever the machine stops; not for one path in two threads at once."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with open_file(partial) as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _fsync_directory(path.parent)
-
-
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,10 +19,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from adql.errors import CheckpointError, ForeignCheckpointError
+from adql.files import Opener, open_for_writing, remove_leftovers, write_whole
 from adql.replay.records import Columns, TableState
 from adql.replay.ring import Frames
 from adql.replay.schema import TransitionSchema
-from adql.replay.segments import MAGIC, Opener, corrupt, open_for_writing, read_segments, write_durably, write_segment
+from adql.replay.segments import MAGIC, corrupt, read_segments, write_segment
 from adql.replay.sessions import Chunk
 from adql.replay.table import ReplayTable
 from adql.types import OBSERVATIONS, ArraySpec, Float64Array, IntArray
@@ -46,35 +47,40 @@ class Snapshots:
 
     def __init__(self, directory: Path, identity: str, *, open_file: Opener = open_for_writing) -> None:
         self._directory, self._identity, self._open_file = directory, identity, open_file
+        self._passed_over: set[Path] = set()
 
     def files(self) -> list[Path]:
         """Returns the snapshots, the newest first; files with other names than this class gives are left alone."""
-        found = (path for path in self._directory.iterdir() if NAME.fullmatch(path.name))
+        found = (path for path in self._directory.iterdir() if NAME.fullmatch(path.name) and path.is_file())
         return sorted(found, reverse=True)
 
     def write(self, table: ReplayTable, state: TableState) -> int:
         """Writes ``table`` as it was at ``state``, atomically and durably, and returns the bytes of the file.
 
-        May run in another thread than the table's, one at a time. The oldest beyond KEPT are removed afterwards.
+        May run in another thread than the table's, one at a time. The oldest beyond KEPT whole ones are removed
+        afterwards, and those that ``restore`` passed over.
 
         Raises:
             OSError: disk full or its like; the earlier snapshots stand, the half-written file is gone.
         """
         files = self.files()
         path = self._directory / f"{int(files[0].stem) + 1 if files else 0:020d}{SUFFIX}"
-        write_durably(path, lambda file: self._write_segments(file, table, state), self._open_file)
-        for old in self.files()[KEPT:]:
+        write_whole(path, lambda file: self._write_segments(file, table, state), self._open_file)
+        for old in [file for file in self.files() if file not in self._passed_over][KEPT:]:
             old.unlink()
+        while self._passed_over:
+            self._passed_over.pop().unlink(missing_ok=True)
         return path.stat().st_size
 
     def restore(self, table: ReplayTable) -> list[CheckpointError]:
         """Fills the empty ``table`` from the newest snapshot that is whole; with none it stays empty.
 
-        Returns the errors of the files that were passed over because they are corrupt.
+        Returns the errors of the files that were passed over because they are corrupt or cannot be read.
 
         Raises:
             ForeignCheckpointError: a snapshot of another run or configuration lies here; nothing was restored.
         """
+        remove_leftovers(self._directory)
         refused = []
         for path in self.files():
             try:
@@ -83,6 +89,7 @@ class Snapshots:
                 raise
             except CheckpointError as error:
                 refused.append(error)
+                self._passed_over.add(path)
                 continue
             table.restore(state, _rows(path, table.schema), _frames(path, table.schema))
             break
@@ -95,7 +102,7 @@ class Snapshots:
             incarnation = int(path.read_text()) + 1
         except (FileNotFoundError, ValueError):
             incarnation = first
-        write_durably(path, lambda file: file.write(str(incarnation).encode()), self._open_file)
+        write_whole(path, lambda file: file.write(str(incarnation).encode()), self._open_file)
         return incarnation
 
     def _write_segments(self, file: BinaryIO, table: ReplayTable, state: TableState) -> None:
@@ -118,6 +125,8 @@ class Snapshots:
         except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
             reason = f"its checksums hold and its content is another one ({type(error).__name__})"
             raise corrupt(path, reason) from None
+        except OSError as error:
+            raise corrupt(path, f"it cannot be read: {error.strerror}") from None
 
     def _read_state(self, path: Path, schema: TransitionSchema) -> TableState:
         segments = read_segments(path)

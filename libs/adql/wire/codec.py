@@ -24,11 +24,9 @@ import numpy as np
 from adql.encodings import BFLOAT16
 from adql.errors import MalformedBodyError, WireVersionError
 from adql.types import Array, ArraySpec
-from adql.wire import routes
 
 WIRE = 1
 """The wire number; +1 whenever an old reader would misread a new body."""
-CONTENT_TYPE = routes.BINARY
 MAX_HEADER_BYTES = 64 * 1024
 MAX_FIELDS = 256
 ANY = -1

@@ -20,7 +20,7 @@ DEADLINE_SECONDS = 5.0
 """How long one call tries to reach a service that does not answer."""
 TIMEOUT_SECONDS = 2.5
 """Of one request beside the time that its bytes take: an outage is noticed well before a lease or a probe runs out."""
-_BINARY = {"Content-Type": codec.CONTENT_TYPE}
+_BINARY = {"Content-Type": routes.BINARY}
 _JSON = {"Content-Type": routes.JSON}
 T = TypeVar("T")
 

@@ -4,7 +4,6 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import os
-import re
 import shutil
 import socket
 import sys
@@ -19,6 +18,7 @@ from adql.errors import AdqlError, InputError
 from adql.parameters.store import WeightStore
 from adql_services.local.addresses import PLACE, private_folder, remove_abandoned
 from adql_services.local.keeper import connect, named_store
+from adql_services.local.packages import requirements
 from adql_services.local.run_directory import NEEDED_BYTES
 from adql_services.local.store import LocalStore
 
@@ -59,8 +59,7 @@ def python_version(place: Path) -> Finding:
 
 def packages(place: Path) -> Finding:
     """Everything that pyproject.toml names is installed."""
-    lines = importlib.metadata.requires("adql") or []
-    names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra" not in line]
+    names = requirements()
     absent = [name for name in names if not _is_installed(name)]
     if absent:
         return Finding("missing", f"packages {', '.join(absent)}: pip install {' '.join(absent)}")

@@ -6,7 +6,7 @@ from html import escape
 
 from adql.config import RunSpecification, to_annotated_yaml
 from adql.episodes import EpisodeRecord
-from adql.parameters.files import write_atomically
+from adql.files import write_atomically
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
 from adql_services.local.episodes import read_episodes
 from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments

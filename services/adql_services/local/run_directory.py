@@ -12,7 +12,7 @@ from pathlib import Path
 from adql.config import RunSpecification, to_yaml
 from adql.episodes import EPISODES_HEADER
 from adql.errors import InputError
-from adql.parameters.files import write_atomically
+from adql.files import write_atomically
 
 NEEDED_BYTES = 64 * 1024**2
 """Free space without which a run is not begun: the store's append-only file alone grows to several times that."""

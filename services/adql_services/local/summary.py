@@ -3,14 +3,14 @@
 import importlib.metadata
 import json
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adql.config import RunSpecification
-from adql.parameters.files import write_atomically
+from adql.files import write_atomically
+from adql_services.local.packages import requirements
 from adql_services.local.returns import return_text
 from adql_services.local.watch import Observation
 
@@ -133,6 +133,4 @@ def _added(before: Activities, now: Activities) -> Tree:
 
 def _packages() -> Tree:
     """The versions of ADQL and of what it needs."""
-    lines = importlib.metadata.requires("adql") or []
-    needed = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra" not in line]
-    return {name: importlib.metadata.version(name) for name in ["adql", *sorted(needed)]}
+    return {name: importlib.metadata.version(name) for name in ["adql", *sorted(requirements())]}

@@ -95,7 +95,7 @@ class Watch:
         self._server = _connection(rendezvous, PARAMETER_SERVER)
         self._replay = _connection(rendezvous, REPLAY)
         self._tail = EpisodeTail(episodes)
-        self._newest = Observation()
+        self._newest, self._reported = Observation(), 0
 
     def look(self) -> Observation:
         """Returns the newest that is known."""
@@ -118,9 +118,11 @@ class Watch:
         return {activity: float(seconds) for activity, seconds in _ACTIVITY.findall(text)}
 
     def _evaluations(self, run: Tree) -> tuple[Tree, ...]:
-        if run.get("evaluations", {}).get("reported", 0) == len(self._newest.evaluations):
+        reported = run.get("evaluations", {}).get("reported", 0)
+        if reported == self._reported or (answer := _ask(self._server, routes.EVALUATIONS)) is None:
             return self._newest.evaluations
-        return tuple(_ask(self._server, routes.EVALUATIONS) or self._newest.evaluations)
+        self._reported = reported
+        return tuple(answer)
 
 
 def _connection(rendezvous: Rendezvous, name: str) -> Connection:

@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from starlette.requests import ClientDisconnect
 
 from adql.errors import AdqlError
-from adql.parameters.run_record import RunRecord
+from adql.parameters.run_record import RunRecord, Status
 from adql.parameters.server import ParameterServer, PushResult
 from adql.telemetry import metrics
 from adql.types import Clocks
@@ -21,7 +21,6 @@ REFUSALS = frozenset(
     }
 )
 """Why a push is not applied, by the kind of the error; ``incomplete``: its body ended early."""
-STATUSES = ("waiting", "running", "confirming", "reached", "budget", "plateau")
 
 
 @contextlib.contextmanager
@@ -75,7 +74,7 @@ class MetricsReport:
         self._expired = machine.sessions.expired
         if machine.status != self._status:
             self._status = machine.status
-            for status in STATUSES:
+            for status in get_args(Status):
                 metrics.RUN_STATUS.labels(status).set(status == self._status)
 
     def describe(self, machine: ParameterServer) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from adql.config import RunSpecification
+from adql.config.specification import MAX_BATCHES_PER_REQUEST
 from adql.replay import InsertResult, PriorityResult, TableStatistics
 from adql.wire import codec, replay_format, routes
 from adql_services.replay.service import ReplayService
@@ -44,7 +45,7 @@ class Return(StrictModel):
     """Unused batches, by number."""
 
     incarnation: Annotated[int, Field(ge=0)]
-    batches: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=1_024)]
+    batches: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_BATCHES_PER_REQUEST)]
 
 
 class Returned(StrictModel):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from adql.errors import RateLimitedError, UnavailableError, WrongRunError
+from adql.config.identity import check_same_hash
+from adql.errors import RateLimitedError, UnavailableError
 from adql.replay import (
     InsertResult,
     PriorityResult,
@@ -41,13 +42,9 @@ class ReplayService:
         """Refuses a client of another configuration.
 
         Raises:
-            WrongRunError: names both.
+            WrongRunError: it is another one.
         """
-        if config_hash != self._config_hash:
-            raise WrongRunError(
-                f"configuration {config_hash[:12]}, this table keeps transitions of {self._config_hash[:12]}; "
-                "start the client with this run's specification"
-            )
+        check_same_hash(config_hash, self._config_hash)
 
     async def insert(
         self, session: str, chunk: int, columns: dict[str, Array], td_errors: Array | None, wait_seconds: float

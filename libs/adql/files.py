@@ -1,0 +1,72 @@
+"""Files that are wholly there or not there at all, whatever dies."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+Opener = Callable[[Path], BinaryIO]
+
+
+def open_for_writing(path: Path) -> BinaryIO:
+    """Opens ``path`` anew."""
+    return path.open("wb")
+
+
+def write_atomically(path: Path, *chunks: bytes | memoryview) -> None:
+    """Replaces ``path`` by ``chunks``; see ``write_whole``."""
+    write_whole(path, lambda file: file.writelines(chunks))
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object], open_file: Opener = open_for_writing) -> None:
+    """Replaces ``path``: a temporary file beside it is written, synced and renamed, then the directory is synced.
+
+    Not for one path in two threads at once. ``open_file`` is a seam for tests that stop a write in the middle.
+
+    Raises:
+        OSError: the old file is still there and the temporary one is gone.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open_file(temporary) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def append_lines(path: Path, lines: str) -> None:
+    """Appends whole lines and syncs them.
+
+    Raises:
+        OSError: the file is as it was.
+    """
+    content = lines.encode()
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)  # the next line must not go on where this one was torn
+            raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes created, renamed and removed names survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes temporary files of processes that died while writing."""
+    for leftover in directory.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
