@@ -8,14 +8,14 @@ from structlog.testing import capture_logs
 
 from adql.agent.actor import Episode
 from adql.errors import InputError
-from adql.telemetry.metrics import REGISTRY
+from adql.telemetry.metrics import CLIENT
 from adql.types import Clocks
 from adql_services.learner.reporting import EpisodeFile, MetricsReport
 
 
 def published(operation: str, direction: str) -> float:
     labels = {"operation": operation, "direction": direction, "encoding": "bfloat16"}
-    return REGISTRY.get_sample_value("adql_wire_bytes_total", labels) or 0.0
+    return CLIENT.get_sample_value("adql_wire_bytes_total", labels) or 0.0
 
 
 REPLAY = SimpleNamespace(reconnects=0)
@@ -24,7 +24,9 @@ REPLAY = SimpleNamespace(reconnects=0)
 def client(**bulk_bytes: int) -> SimpleNamespace:
     """What the report reads of a ParameterClient; keys are operation_direction."""
     pairs = {tuple(name.split("_")): count for name, count in bulk_bytes.items()}
-    return SimpleNamespace(bulk_bytes=pairs, encoding="bfloat16", reconnects=0, updates_at_risk=0, updates_resent=0)
+    return SimpleNamespace(
+        bulk_bytes=pairs, encoding="bfloat16", reconnects=0, updates_at_risk=0, updates_resent=0, updates_lost=0
+    )
 
 
 def test_bytes_of_vectors_are_published_once_by_operation_and_direction():

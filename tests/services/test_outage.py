@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from adql.errors import RateLimitedError, StoreUnavailableError, TransportError
-from adql.telemetry.metrics import REGISTRY
+from adql.telemetry.metrics import CLIENT
 from adql_services.parameter_server.reminder import Reminder
 from adql_services.runtime.outage import Outage
 
@@ -45,10 +45,10 @@ def test_a_server_that_asks_for_patience_is_no_outage(outage):
 
 
 def test_every_retry_is_counted_by_kind(outage):
-    before = REGISTRY.get_sample_value("adql_retries_total", {"kind": "transport"}) or 0.0
+    before = CLIENT.get_sample_value("adql_retries_total", {"kind": "transport"}) or 0.0
     for _ in range(3):
         outage.retried(GONE)
-    assert REGISTRY.get_sample_value("adql_retries_total", {"kind": "transport"}) == before + 3
+    assert CLIENT.get_sample_value("adql_retries_total", {"kind": "transport"}) == before + 3
 
 
 def test_a_reminder_is_due_at_once_and_then_ever_less_often_down_to_every_30_seconds():

@@ -48,7 +48,37 @@ def test_every_metric_is_set_by_a_service(name):
     assert any(re.search(rf"metrics\.{name}\b", file.read_text()) for file in services)
 
 
-def test_the_page_shows_the_process_and_nothing_unprefixed():
-    lines = [line for line in generate_latest(metrics.REGISTRY).decode().splitlines() if not line.startswith("#")]
+PAGES = {name: value for name, value in vars(metrics).items() if name.endswith("_PAGE")}
+
+
+def shown_on(page: metrics.Page) -> list[str]:
+    """The lines of a page that carry samples."""
+    text = b"".join(map(generate_latest, page)).decode()
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_shows_the_process_and_nothing_unprefixed(page):
+    lines = shown_on(PAGES[page])
     assert lines and all(line.startswith("adql_") for line in lines)
     assert any(line.startswith("adql_process_resident_memory_bytes") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("sample", "shown"),
+    [
+        ("adql_version", ["PARAMETER_SERVER_PAGE"]),
+        ("adql_replay_size_transitions", ["REPLAY_PAGE"]),
+        ("adql_epsilon", ["LEARNER_PAGE"]),
+        ("adql_success_ratio", ["EVALUATOR_PAGE"]),
+        ("adql_reconnects_total", ["EVALUATOR_PAGE", "LEARNER_PAGE"]),
+    ],
+)
+def test_a_metric_is_shown_only_by_those_who_set_it(sample, shown):
+    assert sorted(name for name, page in PAGES.items() if any(sample in line for line in shown_on(page))) == shown
+
+
+def test_every_metric_is_on_a_page():
+    pages = {registry for page in PAGES.values() for registry in page}
+    exported = {family.name for registry in pages for family in registry.collect()}
+    assert {metric.describe()[0].name for metric in OBJECTS.values()} <= exported

@@ -1,108 +1,155 @@
-"""Every Prometheus metric of ADQL, named once, on one registry of its own; base units, bounded labels.
+"""Every Prometheus metric of ADQL, named once; base units, and labels whose values come from closed sets.
 
-A service exports the metrics that it touches: an object without labels shows up with its initial value, one with labels
-when a label value is first used. Label values come from the closed sets that stand in this file, never from a request.
+Metrics stand in registries by who sets them, and a service's page shows its own ones: a learner says nothing of a
+version that it does not make. An object without labels shows up with its initial value, one with labels when a label
+value is first used.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-REGISTRY = CollectorRegistry(auto_describe=True)
-"""What /metrics shows."""
+PROCESS = CollectorRegistry(auto_describe=True)
+"""Of every process."""
+CLIENT = CollectorRegistry(auto_describe=True)
+"""Of learners, actors and evaluators."""
+LEARNER = CollectorRegistry(auto_describe=True)
+EVALUATOR = CollectorRegistry(auto_describe=True)
+PARAMETER_SERVER = CollectorRegistry(auto_describe=True)
+REPLAY = CollectorRegistry(auto_describe=True)
+
+Page = tuple[CollectorRegistry, ...]
+"""What one service's /metrics shows."""
+PROCESS_PAGE: Page = (PROCESS,)
+LEARNER_PAGE: Page = (PROCESS, CLIENT, LEARNER)
+EVALUATOR_PAGE: Page = (PROCESS, CLIENT, EVALUATOR)
+PARAMETER_SERVER_PAGE: Page = (PROCESS, PARAMETER_SERVER)
+REPLAY_PAGE: Page = (PROCESS, REPLAY)
 
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _STALENESS_BUCKETS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)
 
-ProcessCollector(namespace="adql", registry=REGISTRY)
+ProcessCollector(namespace="adql", registry=PROCESS)
 
 
-def _counter(name: str, documentation: str, *labels: str) -> Counter:
-    return Counter(f"adql_{name}", documentation, labels, registry=REGISTRY)
+def _counter(of: CollectorRegistry, name: str, documentation: str, *labels: str) -> Counter:
+    return Counter(f"adql_{name}", documentation, labels, registry=of)
 
 
-def _gauge(name: str, documentation: str, *labels: str) -> Gauge:
-    return Gauge(f"adql_{name}", documentation, labels, registry=REGISTRY)
+def _gauge(of: CollectorRegistry, name: str, documentation: str, *labels: str) -> Gauge:
+    return Gauge(f"adql_{name}", documentation, labels, registry=of)
 
 
-def _histogram(name: str, documentation: str, *labels: str, buckets: tuple[float, ...] = _LATENCY_BUCKETS) -> Histogram:
-    return Histogram(f"adql_{name}", documentation, labels, buckets=buckets, registry=REGISTRY)
+def _histogram(
+    of: CollectorRegistry, name: str, documentation: str, *labels: str, buckets: tuple[float, ...] = _LATENCY_BUCKETS
+) -> Histogram:
+    return Histogram(f"adql_{name}", documentation, labels, buckets=buckets, registry=of)
 
 
 # Learning: what the learner sees of its own episodes and gradient steps.
 EPISODE_RETURN = _gauge(
-    "episode_return", "Mean return of the last episodes, by policy (behaviour or greedy).", "policy"
+    CLIENT, "episode_return", "Mean return of the last episodes, by policy (behaviour or greedy).", "policy"
 )
-EPISODE_LENGTH = _gauge("episode_length_steps", "Mean length of the last episodes, by policy.", "policy")
-EPISODES = _counter("episodes_total", "Training episodes that ended.")
-CUMULATIVE_REWARD = _gauge("cumulative_reward", "Sum of all rewards of this process.")
-SUCCESS_RATIO = _gauge("success_ratio", "Share of the last greedy episodes that reached the goal.")
-LOSS = _gauge("loss", "Mean loss of the last gradient steps.")
-TD_ERROR = _gauge("td_error", "Mean absolute TD error of the last gradient steps.")
-Q_MEAN = _gauge("q_value_mean", "Mean Q of the last batch.")
-Q_MAX = _gauge("q_value_max", "Largest Q of the last batch.")
-EPSILON = _gauge("epsilon", "Mean ε of this learner's environment copies.")
-LEARNING_RATE = _gauge("learning_rate", "Learning rate now.")
-GRADIENT_NORM = _gauge("gradient_norm", "Euclidean norm of the last gradient before it is clipped.")
-LOCAL_ENVIRONMENT_STEPS = _counter("learner_environment_steps_total", "Environment steps of this process.")
-LOCAL_LEARNER_STEPS = _counter("learner_gradient_steps_total", "Gradient steps of this process.")
-ACTIVITY_SECONDS = _counter("learner_activity_seconds_total", "A learner's time by activity.", "activity")
-OUTLIERS_DROPPED = _counter("learner_outliers_dropped_total", "Updates that the loss gate of a learner dropped.")
-LEARNER_DIVERGENCE = _gauge("parameter_divergence_ratio", "‖θ_i − θ‖/‖θ‖ at the last push.")
+EPISODE_LENGTH = _gauge(CLIENT, "episode_length_steps", "Mean length of the last episodes, by policy.", "policy")
+EPISODES = _counter(LEARNER, "episodes_total", "Training episodes that ended.")
+CUMULATIVE_REWARD = _gauge(LEARNER, "cumulative_reward", "Sum of all rewards of this process.")
+SUCCESS_RATIO = _gauge(EVALUATOR, "success_ratio", "Share of the last greedy episodes that reached the goal.")
+LOSS = _gauge(LEARNER, "loss", "Mean loss of the last gradient steps.")
+TD_ERROR = _gauge(LEARNER, "td_error", "Mean absolute TD error of the last gradient steps.")
+Q_MEAN = _gauge(LEARNER, "q_value_mean", "Mean Q of the last batch.")
+Q_MAX = _gauge(LEARNER, "q_value_max", "Largest Q of the last batch.")
+EPSILON = _gauge(LEARNER, "epsilon", "Mean ε of this learner's environment copies.")
+LEARNING_RATE = _gauge(LEARNER, "learning_rate", "Learning rate now.")
+GRADIENT_NORM = _gauge(LEARNER, "gradient_norm", "Euclidean norm of the last gradient before it is clipped.")
+LOCAL_ENVIRONMENT_STEPS = _counter(LEARNER, "learner_environment_steps_total", "Environment steps of this process.")
+LOCAL_LEARNER_STEPS = _counter(LEARNER, "learner_gradient_steps_total", "Gradient steps of this process.")
+ACTIVITY_SECONDS = _counter(LEARNER, "learner_activity_seconds_total", "A learner's time by activity.", "activity")
+OUTLIERS_DROPPED = _counter(
+    LEARNER, "learner_outliers_dropped_total", "Updates that the loss gate of a learner dropped."
+)
+LEARNER_DIVERGENCE = _gauge(LEARNER, "parameter_divergence_ratio", "‖θ_i − θ‖/‖θ‖ at the last push.")
 
 # The wire, as its clients see it.
-PUSH_SECONDS = _histogram("push_seconds", "From the beginning of a push to its answer.")
-PULL_SECONDS = _histogram("pull_seconds", "From the beginning of a pull to its answer, long polls apart.")
+PUSH_SECONDS = _histogram(LEARNER, "push_seconds", "From the beginning of a push to its answer.")
+PULL_SECONDS = _histogram(LEARNER, "pull_seconds", "From the beginning of a pull to its answer, long polls apart.")
 WIRE_BYTES = _counter(
+    CLIENT,
     "wire_bytes_total",
     "Bulk bytes by operation, direction (sent or received) and encoding.",
     *("operation", "direction", "encoding"),
 )
-RETRIES = _counter("retries_total", "Requests sent again, by the kind of error.", "kind")
-RECONNECTS = _counter("reconnects_total", "Connections made again after one was lost.")
-UPDATES_AT_RISK = _counter("updates_at_risk_total", "Unacknowledged updates that a client had to forget.")
-UPDATES_RESENT = _counter("updates_resent_total", "Unacknowledged updates sent again after a new epoch.")
+RETRIES = _counter(CLIENT, "retries_total", "Requests sent again, by the kind of error.", "kind")
+RECONNECTS = _counter(CLIENT, "reconnects_total", "Connections made again after one was lost.")
+UPDATES_AT_RISK = _counter(LEARNER, "updates_at_risk_total", "Unacknowledged updates that a client had to forget.")
+UPDATES_RESENT = _counter(LEARNER, "updates_resent_total", "Unacknowledged updates sent again after a new epoch.")
+UPDATES_LOST = _counter(
+    LEARNER, "updates_lost_total", "Updates that a crash of the server took and that were then refused as stale."
+)
 
 # Parameter server.
-UPDATES_RECEIVED = _counter("updates_received_total", "Pushes that came; each has one outcome in updates_total.")
-UPDATES = _counter("updates_total", "Pushes by outcome: applied, duplicate, or the reason why not.", "outcome")
-STALENESS = _histogram("staleness_versions", "Versions applied between pull and push.", buckets=_STALENESS_BUCKETS)
-VERSION = _gauge("version", "Version of the parameters: +1 per applied update.")
-DURABLE_VERSION = _gauge("durable_version", "Newest committed version.")
-EPOCH = _gauge("epoch", "+1 each time a server takes ownership of the run.")
-ENVIRONMENT_STEPS = _counter("environment_steps_total", "The run's clock of environment steps.")
-LEARNER_STEPS = _counter("learner_steps_total", "The run's clock of learner steps.")
-ACTIVE_LEARNERS = _gauge("active_learners", "Live sessions that push.")
-SESSIONS_EXPIRED = _counter("sessions_expired_total", "Sessions whose lease ran out.")
-RUN_STATUS = _gauge("run_status", "1 at the run's present status.", "status")
-COMMIT_SECONDS = _histogram("commit_seconds", "One commit of the whole state to the store.")
-COMMIT_BYTES = _counter("commit_bytes_total", "Bytes committed to the store.")
-COMMIT_FAILURES = _counter("commit_failures_total", "Commits that the store did not confirm.")
-STORE_INCIDENTS = _counter("store_incidents_total", "Times the store came back empty or older.")
-EVALUATIONS = _counter("evaluations_total", "Evaluations reported, by purpose (periodic or confirm).", "purpose")
-EVALUATION_RETURN = _gauge("evaluation_return", "Mean greedy return of the last evaluation.")
+UPDATES_RECEIVED = _counter(
+    PARAMETER_SERVER, "updates_received_total", "Pushes that came; each has one outcome in updates_total."
+)
+UPDATES = _counter(
+    PARAMETER_SERVER, "updates_total", "Pushes by outcome: applied, duplicate, or the reason why not.", "outcome"
+)
+STALENESS = _histogram(
+    PARAMETER_SERVER, "staleness_versions", "Versions applied between pull and push.", buckets=_STALENESS_BUCKETS
+)
+VERSION = _gauge(PARAMETER_SERVER, "version", "Version of the parameters: +1 per applied update.")
+DURABLE_VERSION = _gauge(PARAMETER_SERVER, "durable_version", "Newest committed version.")
+EPOCH = _gauge(PARAMETER_SERVER, "epoch", "+1 each time a server takes ownership of the run.")
+ENVIRONMENT_STEPS = _counter(
+    PARAMETER_SERVER,
+    "environment_steps_total",
+    "Growth of the run's clock of environment steps while this process served it.",
+)
+LEARNER_STEPS = _counter(
+    PARAMETER_SERVER, "learner_steps_total", "Growth of the run's clock of learner steps while this process served it."
+)
+ACTIVE_LEARNERS = _gauge(PARAMETER_SERVER, "active_learners", "Live sessions that push.")
+SESSIONS_EXPIRED = _counter(PARAMETER_SERVER, "sessions_expired_total", "Sessions whose lease ran out.")
+RUN_STATUS = _gauge(PARAMETER_SERVER, "run_status", "1 at the run's present status.", "status")
+COMMIT_SECONDS = _histogram(PARAMETER_SERVER, "commit_seconds", "One commit of the whole state to the store.")
+COMMIT_BYTES = _counter(PARAMETER_SERVER, "commit_bytes_total", "Bytes committed to the store.")
+COMMIT_FAILURES = _counter(
+    PARAMETER_SERVER,
+    "commit_failures_total",
+    "Commits that the store did not confirm, and looks at a store that was away.",
+)
+STORE_INCIDENTS = _counter(PARAMETER_SERVER, "store_incidents_total", "Times the store came back empty or older.")
+EVALUATIONS = _counter(
+    PARAMETER_SERVER, "evaluations_total", "Evaluations reported, by purpose (periodic or confirm).", "purpose"
+)
+EVALUATION_RETURN = _gauge(PARAMETER_SERVER, "evaluation_return", "Mean greedy return of the last evaluation.")
 
 # Replay.
-REPLAY_SIZE = _gauge("replay_size_transitions", "Transitions in the table.")
-REPLAY_BYTES = _gauge("replay_size_bytes", "Bytes of transitions in the table.")
-REPLAY_INSERTS = _counter("replay_inserts_total", "Transitions inserted.")
-REPLAY_SAMPLES = _counter("replay_samples_total", "Transitions sampled.")
-REPLAY_RATIO = _gauge("replay_samples_per_insert", "Samples per insert so far, the first min_size inserts left out.")
-REPLAY_ERROR = _gauge("replay_limiter_error", "(inserts − min_size)·ratio − samples.")
-REPLAY_REFUSED = _counter("replay_refused_total", "Requests answered 429, by verb (insert or sample).", "verb")
-REPLAY_PRIORITY_MEAN = _gauge("replay_priority_mean", "Mean priority of the table.")
-REPLAY_PRIORITY_MAX = _gauge("replay_priority_max", "Largest priority of the table.")
+REPLAY_SIZE = _gauge(REPLAY, "replay_size_transitions", "Transitions in the table.")
+REPLAY_BYTES = _gauge(REPLAY, "replay_size_bytes", "Bytes of transitions in the table.")
+REPLAY_INSERTS = _counter(REPLAY, "replay_inserts_total", "Transitions inserted.")
+REPLAY_SAMPLES = _counter(REPLAY, "replay_samples_total", "Transitions sampled.")
+REPLAY_RATIO = _gauge(
+    REPLAY, "replay_samples_per_insert", "Samples per insert so far, the first min_size inserts left out."
+)
+REPLAY_ERROR = _gauge(REPLAY, "replay_limiter_error", "(inserts − min_size)·ratio − samples.")
+REPLAY_REFUSED = _counter(REPLAY, "replay_refused_total", "Requests answered 429, by verb (insert or sample).", "verb")
+REPLAY_PRIORITY_MEAN = _gauge(REPLAY, "replay_priority_mean", "Mean priority of the table.")
+REPLAY_PRIORITY_MAX = _gauge(REPLAY, "replay_priority_max", "Largest priority of the table.")
 REPLAY_PRIORITIES = _counter(
-    "replay_priorities_total", "Priorities returned, by outcome (updated or ignored).", "outcome"
+    REPLAY, "replay_priorities_total", "Priorities returned, by outcome (updated or ignored).", "outcome"
 )
 REPLAY_SAMPLE_AGE = _histogram(
+    REPLAY,
     "replay_sample_age_inserts",
     "Inserts since a sampled transition came in.",
     buckets=tuple(10.0**e for e in range(1, 8)),
 )
-REPLAY_SNAPSHOT_SECONDS = _gauge("replay_snapshot_seconds", "Duration of the last snapshot.")
+REPLAY_SNAPSHOT_SECONDS = _gauge(REPLAY, "replay_snapshot_seconds", "Duration of the last snapshot.")
 REPLAY_SNAPSHOT_FAILURES = _counter(
-    "replay_snapshot_failures_total", "Snapshots that failed or were corrupt, by step (write or restore).", "step"
+    REPLAY,
+    "replay_snapshot_failures_total",
+    "Snapshots that failed or were corrupt, by step (write or restore).",
+    "step",
 )
-REPLAY_LEARNERS = _gauge("replay_learners", "Live sessions that sample.")
+REPLAY_LEARNERS = _gauge(REPLAY, "replay_learners", "Live sessions that sample.")
 
 # Every server.
-REQUESTS = _counter("http_requests_total", "Answers by class of status.", "status_class")
+REQUESTS = _counter(PROCESS, "http_requests_total", "Answers by class of status.", "status_class")

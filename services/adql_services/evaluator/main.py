@@ -19,7 +19,13 @@ WAIT_SECONDS = 1.0
 
 def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
     """Evaluates until asked to end; ``specification`` has its signature. Returns the exit code."""
-    return run_worker("evaluator", settings, settings.side, lambda worker: _work(specification, settings, worker))
+    return run_worker(
+        "evaluator",
+        settings,
+        settings.side,
+        lambda worker: _work(specification, settings, worker),
+        metrics.EVALUATOR_PAGE,
+    )
 
 
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:

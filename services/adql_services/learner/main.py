@@ -10,6 +10,7 @@ from adql.agent.assembly import Assembly, Parts, assemble
 from adql.agent.networks import Network, make_network
 from adql.config import LearnerSettings, RunSpecification, config_hash
 from adql.schedules import Schedule
+from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
@@ -41,7 +42,9 @@ class _Process:
 def run(specification: RunSpecification, settings: LearnerSettings) -> int:
     """Acts, learns or both until asked to end; ``specification`` has its signature. Returns the exit code."""
     service = "actor" if settings.role == "actor" else "learner"
-    return run_worker(service, settings, settings.side, lambda worker: _work(specification, settings, worker))
+    return run_worker(
+        service, settings, settings.side, lambda worker: _work(specification, settings, worker), metrics.LEARNER_PAGE
+    )
 
 
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:

@@ -98,6 +98,7 @@ class MetricsReport:
             metrics.WIRE_BYTES.labels(operation, direction, client.encoding).inc(growth)
         metrics.RECONNECTS.inc(self._growth("reconnects", client.reconnects + replay.reconnects))
         metrics.UPDATES_AT_RISK.inc(self._growth("at_risk", client.updates_at_risk))
+        metrics.UPDATES_LOST.inc(self._growth("lost", client.updates_lost))
         metrics.UPDATES_RESENT.inc(self._growth("resent", client.updates_resent))
 
     def _publish_episodes(self, episodes: Sequence[Episode]) -> None:

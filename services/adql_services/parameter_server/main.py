@@ -3,7 +3,7 @@
 import asyncio
 
 from adql.config import ParameterServerSettings, RunSpecification
-from adql.telemetry import logs
+from adql.telemetry import logs, metrics
 from adql_services.parameter_server.app import build
 from adql_services.parameter_server.opening import open_run
 from adql_services.parameter_server.service import ParameterService
@@ -36,4 +36,4 @@ def run(specification: RunSpecification, settings: ParameterServerSettings) -> i
     async def stopping() -> None:
         await app.state.service.finish()
 
-    return serve(app, settings, health=health, started=started, stopping=stopping)
+    return serve(app, settings, health=health, page=metrics.PARAMETER_SERVER_PAGE, started=started, stopping=stopping)

@@ -22,7 +22,7 @@ from adql.replay import (
     TransitionSchema,
     UniformSelector,
 )
-from adql.telemetry import logs
+from adql.telemetry import logs, metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.replay_format import check_table, frame_array, frame_slots, transition_columns
 from adql_services.replay.app import make_app
@@ -51,7 +51,9 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     service = ReplayService(table, snapshots, config_hash(specification))
     app = make_app(service, specification, Tokens.of(settings))
     lifetime = _Lifetime(service, specification.replay.snapshot_seconds, app.state.shutdown)
-    return serve(app, settings, health=Health(), started=lifetime.begin, stopping=lifetime.end)
+    return serve(
+        app, settings, health=Health(), page=metrics.REPLAY_PAGE, started=lifetime.begin, stopping=lifetime.end
+    )
 
 
 def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable:

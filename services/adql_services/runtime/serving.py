@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from adql.config import ServerSettings
 from adql.errors import AdqlError
 from adql.telemetry.logs import get_logger
+from adql.telemetry.metrics import PROCESS_PAGE, Page
 from adql_services.runtime.deadline import END_SECONDS, end_timer
 from adql_services.runtime.failure import tell
 from adql_services.runtime.protocol import GuardedProtocol
@@ -38,11 +39,14 @@ def serve(
     settings: ServerSettings,
     *,
     health: Health,
+    page: Page = PROCESS_PAGE,
     started: Callback = _nothing,
     stopping: Callback = _nothing,
     end_seconds: float = END_SECONDS,
 ) -> int:
     """Serves ``app`` until SIGTERM, SIGINT or ``app.state.shutdown.begin()``; returns the process's exit code.
+
+    /metrics, on the side port, shows ``page``.
 
     Requests are answered, and the service is ready, from the end of ``started`` on; ``stopping`` runs after the last
     answer. Both run in the service's event loop, so background tasks may be created in ``started``. An AdqlError, also
@@ -51,7 +55,7 @@ def serve(
     """
     timer = end_timer(end_seconds)
     try:
-        with _listening(settings.listen) as listening, SidePort(settings.side, health):
+        with _listening(settings.listen) as listening, SidePort(settings.side, health, page):
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_run(app, settings, listening, health, started, stopping, timer))
     except AdqlError as error:

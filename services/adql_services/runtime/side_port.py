@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from adql.telemetry.metrics import REGISTRY
+from adql.telemetry.metrics import Page
 from adql.wire import routes
 from adql_services.runtime.sockets import listen, release
 
@@ -41,14 +41,16 @@ class Health:
 class SidePort:
     """A context manager that answers on ``address`` (``unix:/path`` or ``http://host:port``) while it is entered.
 
+    /metrics shows ``page``.
+
     Raises:
         InputError: the address cannot be listened on; at construction.
     """
 
-    def __init__(self, address: str, health: Health) -> None:
+    def __init__(self, address: str, health: Health, page: Page) -> None:
         self._address = address
         self._listening = listen(address, "ADQL_SIDE")
-        self._server = _Server(self._listening, health)
+        self._server = _Server(self._listening, health, page)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="side-port", daemon=True)
 
     def __enter__(self) -> Self:
@@ -67,11 +69,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, listening: socket.socket, health: Health) -> None:
+    def __init__(self, listening: socket.socket, health: Health, page: Page) -> None:
         super().__init__(("", 0), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
-        self.health = health
+        self.health, self.page = health, page
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A prober that hangs up is no event."""
@@ -91,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == routes.READYZ:
             self._answer(200 if health.ready else 503, b"ready\n" if health.ready else b"not ready\n")
         elif self.path == routes.METRICS:
-            self._answer(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
+            self._answer(200, b"".join(map(generate_latest, self.server.page)), CONTENT_TYPE_LATEST)
         else:
             self._answer(404, b"not found\n")
 

@@ -10,6 +10,7 @@ from adql.config import ServiceSettings
 from adql.errors import AdqlError, EnvironmentFailedError
 from adql.telemetry import logs
 from adql.telemetry.logs import get_logger
+from adql.telemetry.metrics import PROCESS_PAGE, Page
 from adql_services.runtime.deadline import end_timer
 from adql_services.runtime.failure import tell
 from adql_services.runtime.parent import exit_with_parent
@@ -102,8 +103,10 @@ def client_token(settings: ServiceSettings) -> Callable[[], str | None]:
     return tokens.current if tokens else lambda: None
 
 
-def run_worker(service: str, settings: ServiceSettings, side: str, body: Callable[[Worker], None]) -> int:
-    """Runs ``body`` with a side port beside it; returns the exit code: 0, or that of the error."""
+def run_worker(
+    service: str, settings: ServiceSettings, side: str, body: Callable[[Worker], None], page: Page = PROCESS_PAGE
+) -> int:
+    """Runs ``body`` with a side port beside it that shows ``page``; returns the exit code: 0, or that of the error."""
     logs.configure(settings.log_format, service)
     if settings.exit_with_parent:
         exit_with_parent()
@@ -111,7 +114,7 @@ def run_worker(service: str, settings: ServiceSettings, side: str, body: Callabl
     worker = Worker(health, side)
     worker.listen_to_signals()
     try:
-        with SidePort(side, health):
+        with SidePort(side, health, page):
             body(worker)
     except Stopped:
         return 0
