@@ -8,7 +8,7 @@ from adql.config import RunSpecification
 from adql.parameters.size import state_bytes
 from adql_services.local.addresses import Rendezvous
 from adql_services.local.cpu import own_cpu_seconds
-from adql_services.local.fleet import WORKERS, Fleet
+from adql_services.local.fleet import ACTOR_LEARNERS, Fleet
 from adql_services.local.keeper import StoreKeeper, named_store
 from adql_services.local.processes import Supervisor
 from adql_services.local.run_directory import RunDirectory
@@ -16,7 +16,7 @@ from adql_services.local.watch import Watch
 
 STOP_SECONDS = 15.0
 """From a signal to the end of the last process; who needs longer is killed."""
-WORKERS_SECONDS = 8.0
+ACTOR_LEARNERS_SECONDS = 8.0
 """Of these, for learners and actors; a healthy one needs less than 6 s."""
 ACTIVITY_SECONDS = 3.0
 """Of these, for asking them where their time went."""
@@ -73,14 +73,14 @@ class Crew:
         store = self._keeper.cpu_seconds() if self._keeper else 0.0
         return self._supervisor.cpu_seconds() + store + own_cpu_seconds()
 
-    def stop_workers(self, watch: Watch, *others: str) -> None:
+    def stop_actor_learners(self, watch: Watch, *others: str) -> None:
         """Ends learners and actors, and ``others`` with them: what they send last is counted before the servers end."""
         start = time.monotonic()
-        workers = [name for name in self._supervisor.children if name.startswith(WORKERS)]
-        for name in workers:
+        actor_learners = [name for name in self._supervisor.children if name.startswith(ACTOR_LEARNERS)]
+        for name in actor_learners:
             if time.monotonic() < start + ACTIVITY_SECONDS and (found := watch.activity_seconds(name)):
                 self.activities[name] = found
-        self._supervisor.stop([*workers, *others], start + WORKERS_SECONDS - time.monotonic())
+        self._supervisor.stop([*actor_learners, *others], start + ACTOR_LEARNERS_SECONDS - time.monotonic())
 
     def ask_to_stop(self) -> None:
         """Sends SIGTERM to every service that is left."""

@@ -19,7 +19,7 @@ from adql_services.local.processes import Child
 from adql_services.local.run_directory import RunDirectory
 
 PARAMETER_SERVER, REPLAY, EVALUATOR = "parameter-server", "replay", "evaluator"
-WORKERS = ("learner-", "actor-")
+ACTOR_LEARNERS = ("learner-", "actor-")
 """How the names of those begin that act or learn."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -48,13 +48,13 @@ class Fleet:
 
     def learner(self, number: int) -> Child:
         """Returns learner ``number`` (0, 1, …), which only learns where there are actors."""
-        return self._worker(f"learner-{number}", "learner" if self._specification.training.actors else "both")
+        return self._actor_learner(f"learner-{number}", "learner" if self._specification.training.actors else "both")
 
     def actor(self, number: int) -> Child:
         """Returns actor ``number`` (0, 1, …)."""
-        return self._worker(f"actor-{number}", "actor")
+        return self._actor_learner(f"actor-{number}", "actor")
 
-    def _worker(self, name: str, role: Literal["both", "learner", "actor"]) -> Child:
+    def _actor_learner(self, name: str, role: Literal["both", "learner", "actor"]) -> Child:
         settings = LearnerSettings(
             role=role,
             token_file=self._rendezvous.token_file,

@@ -77,7 +77,7 @@ class LiveView:
         self._live.update(self.picture(observation, processes))
 
     def close(self, status: str, last: Observation | None = None) -> None:
-        """Draws the last picture for good, with how the run ended and the workers that were there."""
+        """Draws the last picture for good, with how the run ended and the actor-learners that were there."""
         shown, _ = self._shown
         run = last.run if last else shown.run
         observation = replace(last or shown, run={**run, "sessions": shown.sessions})
@@ -96,7 +96,7 @@ class LiveView:
                 Text(),
                 self._curve(observation),
                 Text(),
-                self._workers(observation, status),
+                self._actor_learners(observation, status),
                 *(
                     Text(f"{name} is {state}", style="yellow")
                     for name, state in processes.items()
@@ -171,7 +171,7 @@ class LiveView:
         drawn = (Text.assemble((label, "dim"), (line, "cyan")) for label, line in zip(labels, lines, strict=True))
         return Group(Text("greedy return by evaluation", style="dim"), *drawn)
 
-    def _workers(self, observation: Observation, status: str) -> Table:
+    def _actor_learners(self, observation: Observation, status: str) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
         for name in ("slot", "updates", "share", "environment steps"):
             table.add_column(name, justify="left" if name == "slot" else "right", no_wrap=True)

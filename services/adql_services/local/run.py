@@ -77,7 +77,7 @@ class LocalRun:
             observation = self._look(watch)
             if observation.status in SPENT and deadline is None:
                 deadline = time.monotonic() + LAST_EVALUATION_SECONDS
-                self._crew.stop_workers(watch)  # what they push now is evaluated too
+                self._crew.stop_actor_learners(watch)  # what they push now is evaluated too
             elif _is_over(observation, deadline):
                 break
             with self._stop.waiting():
@@ -119,7 +119,7 @@ class LocalRun:
         deadline = time.monotonic() + STOP_SECONDS
         if self._stop.number is not None:
             self._view.say("stopping, and saving what was learned; a second Ctrl-C or SIGTERM ends at once")
-        self._crew.stop_workers(watch, EVALUATOR)
+        self._crew.stop_actor_learners(watch, EVALUATOR)
         observation = watch.look()
         self._view.close(self._status(observation, failure), observation)
         self._crew.ask_to_stop()
