@@ -1,12 +1,13 @@
 """The command line: ``adql COMMAND …``. Nothing heavy is imported before the command is known."""
 
 import argparse
+import difflib
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
@@ -30,9 +31,18 @@ SETTINGS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says every error after the same words; a service's help ends with its variables."""
+    """Says every error in one line, after the same words; a service's help ends with its variables."""
 
     service: str | None = None
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
+    def near(self, word: str) -> str:
+        """Returns the option that may have been meant, in words; nothing where none is like it."""
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        found = difflib.get_close_matches(word.partition("=")[0], options, n=1)
+        return f", did you mean {found[0]}?" if found else ""
 
     def format_help(self) -> str:
         if self.service:
@@ -47,8 +57,7 @@ class _Parser(argparse.ArgumentParser):
         from adql.errors import InputError
         from adql_services.runtime.failure import tell
 
-        self.print_usage(sys.stderr)
-        self.exit(tell(InputError(message)))
+        self.exit(tell(InputError(f"{message}; `{self.prog} --help` says what there is")))
 
 
 class _Version(argparse.Action):
@@ -81,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; argparse itself leaves over the words that follow an option, such as key=value."""
     options, words = _parser().parse_known_args(arguments)
-    if words and ("specification" not in options or any(word.startswith("-") for word in words)):
-        options.parser.error(f"unrecognized arguments: {' '.join(words)}")
+    unknown = words if "specification" not in options else [word for word in words if word.startswith("-")]
+    if unknown:
+        options.parser.error(f"{' '.join(unknown)}: not known here{options.parser.near(unknown[0])}")
     if words:
         options.specification = [*options.specification, *words]
     return options
@@ -203,10 +213,14 @@ def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
 
 
 def _load(options: argparse.Namespace) -> "RunSpecification":
-    from adql.agent.environments import resolve
     from adql.config import load_specification
 
-    specification = load_specification(*_layers(options))
+    return _resolved(load_specification(*_layers(options)))
+
+
+def _resolved(specification: "RunSpecification") -> "RunSpecification":
+    from adql.agent.environments import resolve
+
     return specification.model_copy(update={"environment": resolve(specification.environment)})
 
 
@@ -243,7 +257,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _show_config(options: argparse.Namespace) -> int:
     from adql.config import explain, to_annotated_yaml
 
-    text = explain(*_layers(options)) if options.origin else to_annotated_yaml(_load(options))
+    text = explain(*_layers(options), resolve=_resolved) if options.origin else to_annotated_yaml(_load(options))
     print(text, end="")  # noqa: T201  the command's answer
     return OK
 

@@ -171,7 +171,7 @@ def test_observations_that_are_no_such_image_are_refused(kind: str, signature: d
 def test_missing_torch_is_one_line_that_names_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "adql.agent.networks.convolutional", raising=False)
-    with pytest.raises(MissingExtraError, match=r"network.kind=nature needs PyTorch .*pip install 'adql\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"network.kind=nature needs PyTorch .*pip install '\.\[torch\]'"):
         make_network(NetworkSettings(kind="nature"), signature_of("nature"))
 
 
@@ -181,7 +181,7 @@ def test_check_says_it_before_anything_is_started(monkeypatch) -> None:
     with pytest.raises(ConfigError, match="reads images"):
         check_network(settings, signature_of("minatar"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'adql\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
         check_network(settings, signature_of("nature"))
     check_network(NetworkSettings(), signature_of("nature"))
 

@@ -36,9 +36,10 @@ def test_discrete_spaces_that_start_elsewhere_are_counted_from_zero():
     assert [environment.step(action)[0] for action in range(3)] == [0, 1, 2]
 
 
-def test_unknown_id_names_what_is_near():
-    with pytest.raises(EnvironmentUnusableError, match=r"CartPol-v1.*near are CartPole-v1"):
-        resolve(EnvironmentSettings(id="CartPol-v1"))
+@pytest.mark.parametrize("name", ["CartPol-v1", "CartPole", "cartpole-v1", "CartPole-v99"])
+def test_unknown_id_names_what_is_near(name):
+    with pytest.raises(EnvironmentUnusableError, match=rf"{name}.*near are .*CartPole-v1"):
+        resolve(EnvironmentSettings(id=name))
 
 
 @pytest.mark.parametrize(

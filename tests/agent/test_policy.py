@@ -1,6 +1,7 @@
 """A stored policy is loaded by its file alone."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from safetensors.numpy import save_file
 from adql.agent.networks import make_network
 from adql.agent.policy import load_policy
 from adql.config import EnvironmentSettings, NetworkSettings
-from adql.errors import CheckpointError
+from adql.errors import CheckpointError, InputError
 from adql.parameters.policies import CHECKSUM, checksum_of
 
 SIGNATURE = {"observations": 3, "actions": 2}
@@ -34,6 +35,17 @@ def test_policy_chooses_the_greedy_action_of_one_observation(stored):
     policy = load_policy(str(stored()))
     assert [policy(np.int64(state)) for state in range(3)] == [0, 1, 0]
     assert policy.environment.id == "Toy-v0"
+
+
+@pytest.mark.parametrize("shape", [(8,), (3, 1)])
+def test_observation_of_another_shape_is_refused_with_both_shapes(stored, shape):
+    with pytest.raises(InputError, match=rf"shape {re.escape(str(shape))}, the policy reads one of \(\)"):
+        load_policy(stored())(np.zeros(shape, np.float32))
+
+
+def test_folder_in_place_of_a_policy_names_the_file_in_it(tmp_path):
+    with pytest.raises(CheckpointError, match=r"is a folder; name a file in it, such as .*policy-best\.safetensors"):
+        load_policy(tmp_path)
 
 
 def test_file_that_does_not_say_its_run_is_refused(stored):

@@ -16,11 +16,17 @@ from adql_services.parameter_server.opening import open_run
 TINY = {"environment": {"signature": {"observation_shape": [4], "actions": 2}}}
 
 
-@pytest.mark.parametrize("own", [{"redis_url": "nowhere"}, {"redis_password_file": "/nowhere/secret"}])
-def test_store_that_cannot_be_opened_is_refused_alike_by_launcher_and_server(tmp_path, own):
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"redis_url": "nowhere"}, r"^ADQL_REDIS_URL: .*; correct it$"),
+        ({"redis_password_file": "/nowhere/secret"}, r"^ADQL_REDIS_PASSWORD_FILE=/nowhere/secret: .*; correct it$"),
+    ],
+)
+def test_store_that_cannot_be_opened_is_refused_alike_by_launcher_and_server(tmp_path, own, said):
     settings = load_settings(ParameterServerSettings, {"directory": str(tmp_path), "auth": False, **own}, {})
     for opening in (lambda: keeper.connect(settings, "run"), lambda: open_run(specification_from(TINY), settings)):
-        with pytest.raises(ConfigError, match=r"^ADQL_REDIS_URL, ADQL_REDIS_PASSWORD_FILE: .*; correct them$"):
+        with pytest.raises(ConfigError, match=said):
             opening()
 
 

@@ -35,7 +35,8 @@ def test_report_shows_every_figure():
     titles = re.findall(r"<figcaption>([^<]+)", page())
     assert titles == [
         "Greedy return by learner steps", "Greedy return by wall time", "Training return", "Episode length",
-        "Speed", "Samples per insert", "Staleness", "Applied updates", "Environment steps", "Where the time went",
+        "Speed", "Transitions learned on per environment step", "Staleness", "Applied updates", "Environment steps",
+        "Where the time went",
     ]  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def test_report_names_actors_where_they_act():
 
 
 def test_samples_per_insert_reached_stand_beside_the_ratio_that_was_asked_for():
-    chart = figure(page(), "Samples per insert")
+    chart = figure(page(), "Transitions learned on per environment step")
     assert ">asked for 16<" in chart and "64 for each applied learner step" in chart
     # 250 learner steps of 64 transitions in 1,000 environment steps: on the level from the second moment on.
     line = re.search(r'<polyline class="curve c0" points="([^"]+)"', chart).group(1).split()
@@ -58,7 +59,7 @@ def test_samples_per_insert_reached_stand_beside_the_ratio_that_was_asked_for():
 def test_samples_per_insert_without_a_limit_are_shown_as_reached_alone():
     spec = specification(replay={"samples_per_insert": None})
     text = render(spec, make_summary(spec, observation("budget"), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
-    chart = figure(text, "Samples per insert")
+    chart = figure(text, "Transitions learned on per environment step")
     assert "polyline" in chart and "asked for" not in chart and "level" not in chart
 
 

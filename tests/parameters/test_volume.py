@@ -93,6 +93,15 @@ def test_folder_of_kept_versions_that_was_deleted_is_made_again(volume, tmp_path
     assert volume.read_for_evaluation(task, server.identity.config_hash).tolist() == [5, 0, 0, 0]
 
 
+def test_version_that_is_kept_for_its_evaluation_is_the_last_policy_meanwhile(volume, tmp_path, server, session):
+    push_many(server, session, 5)
+    volume.write_last(commit(server))
+    push_many(server, session, 5)
+    state = commit(server)
+    volume.keep_for_evaluation(task := task_of(server), state)
+    assert read_tensors(tmp_path / "policy-last.safetensors")[1]["version"] == str(task.version) == "1.10"
+
+
 def test_best_policy_is_the_evaluated_version_and_not_a_later_one(volume, tmp_path, server, session):
     push_many(server, session, 5)
     volume.keep_for_evaluation(task := task_of(server) or pytest.fail("due"), commit(server))

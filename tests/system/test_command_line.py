@@ -49,7 +49,7 @@ def check_refused(done, *parts: str) -> None:
         (["replay.capacty=5"], ["replay.capacty: unknown key", "capacity"]),
         (["bogus=1"], ["bogus: unknown key"]),
         (["replay.capacity"], ["cannot read replay.capacity", "or write key=value"]),
-        (["--steps", "2e3", "--bogus", "replay.capacity=5000"], ["unrecognized arguments: --bogus"]),
+        (["--steps", "2e3", "--bogus", "replay.capacity=5000"], ["--bogus: not known here"]),
         (["a.yaml", "b.yaml"], ["one SPEC.yaml at most"]),
         (["replay.capacity=32", "replay.min_size=10"], ["algorithm.batch_size 64 is larger", "lower the one"]),
         (["replay.min_size=10", "replay.capacity=100", "replay.chunk_transitions=200"], ["lower chunk_transitions"]),
@@ -189,7 +189,40 @@ def test_keys_may_follow_an_option(tmp_path):
     assert {"rule: elastic", "environment_steps: 2000", "capacity: 5000"} <= {
         x.strip() for x in shown.stdout.split("\n")
     }
-    check_refused(adql("evaluate", tmp_path, "replay.capacity=5000"), "unrecognized arguments: replay.capacity=5000")
+    check_refused(adql("evaluate", tmp_path, "replay.capacity=5000"), "replay.capacity=5000: not known here")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["train", "--lerners", "2"], "--lerners: not known here, did you mean --learners?"),
+        (["train", "--learner", "2"], "did you mean --learners?"),
+        (["evaluate", "runs/x", "--episode=3"], "did you mean --episodes?"),
+        (["trian"], "'trian'"),
+        ([], "COMMAND"),
+    ],
+)
+def test_misspelt_command_or_option_is_one_line_with_what_may_be_meant(words, part):
+    refused = adql(*words)
+    check_refused(refused, part, "--help` says what there is")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_run_whose_state_is_in_a_named_store_is_looked_for_nowhere_else(tmp_path):
+    run, more = tmp_path / "run", "training.environment_steps=4000"
+    with running_store(tmp_path / "store") as store:
+        named = {"ADQL_REDIS_URL": store.url}
+        assert adql("train", "--output", run, *SHORT, environ=named).returncode == 0
+        for words in (["resume", run, more], ["restore", run]):
+            check_refused(adql(*words), f"is in the store at {store.url}; set ADQL_REDIS_URL to it")
+        check_refused(adql("restore", run, environ=named), "has lost nothing")
+        resumed = adql("resume", run, more, environ=named)
+        assert resumed.returncode == 0, resumed.stderr
+
+
+def test_run_with_a_store_of_its_own_is_not_looked_for_in_another_one(finished):
+    for words in (["resume", finished, "training.environment_steps=4000"], ["restore", finished]):
+        check_refused(adql(*words, environ={"ADQL_REDIS_URL": "redis://127.0.0.1:1"}), "unset ADQL_REDIS_URL")
 
 
 def test_allowed_module_may_lie_in_the_current_folder(tmp_path):
@@ -205,6 +238,13 @@ def test_allowed_module_may_lie_in_the_current_folder(tmp_path):
 def test_version_and_variables_are_told():
     assert adql("--version").stdout.startswith("adql ")
     assert "ADQL_REPLAY_URL" in adql("learner", "--help").stdout
+
+
+def test_settings_say_what_the_environment_sets(tmp_path):
+    lines = adql("config", "show", "--origin", cwd=tmp_path).stdout.splitlines()
+    said = {line.split("=")[0]: line for line in lines}
+    assert said["environment.signature.actions"].endswith("# the environment")
+    assert "475" in said["training.goal"]
 
 
 def test_settings_say_where_they_come_from(tmp_path):

@@ -104,12 +104,13 @@ def make_environment(settings: EnvironmentSettings) -> Environment:
     name = registered_name(settings)
     try:
         spec = gymnasium.spec(name)
+    except gymnasium.error.Error:
+        raise EnvironmentUnusableError(_unknown(settings.id)) from None
+    try:
         limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
         environment = _counted_from_zero(
             gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
         )
-    except gymnasium.error.UnregisteredEnv:
-        raise EnvironmentUnusableError(_unknown(settings.id)) from None
     except Exception as error:  # foreign code may raise anything
         raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
     return environment if settings.frame_stack is None else _stacked(environment, settings.id, settings.frame_stack)

@@ -8,7 +8,7 @@ import numpy as np
 
 from adql.agent.networks import Network, make_network
 from adql.config import EnvironmentSettings, NetworkSettings, SignatureSettings
-from adql.errors import CheckpointError
+from adql.errors import CheckpointError, InputError
 from adql.parameters.policies import StoredPolicy
 from adql.types import Array, Float32Array
 
@@ -26,8 +26,16 @@ class Policy:
         """run, version, learner_steps, config_hash and others."""
 
     def __call__(self, observation: Array) -> int:
-        """Returns the action of the largest Q."""
-        return int(self.network.q_values(self.vector, np.asarray(observation)[None])[0].argmax())
+        """Returns the action of the largest Q.
+
+        Raises:
+            InputError: the observation has another shape than those that the policy was trained on.
+        """
+        array, signature = np.asarray(observation), self.environment.signature
+        if signature is not None and array.shape != signature.observation_shape:
+            wanted = signature.observation_shape
+            raise InputError(f"observation of shape {array.shape}, the policy reads one of {wanted} at a time")
+        return int(self.network.q_values(self.vector, array[None])[0].argmax())
 
 
 def load_policy(path: str | Path) -> Policy:

@@ -1,7 +1,7 @@
 """Reads configuration: defaults, then a YAML file, then ADQL_* variables, then the command line; the last one wins."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,12 +49,18 @@ def merged_layers(file: Path | None, assignments: Sequence[str], environ: Mappin
     return merged
 
 
-def explain(file: Path | None = None, assignments: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> str:
+def explain(
+    file: Path | None = None,
+    assignments: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    resolve: Callable[[RunSpecification], RunSpecification] = lambda specification: specification,
+) -> str:
     """Returns one line a key, ``key=value  # origin``, for the specification that ``load_specification`` returns.
 
-    Where the value is null, what it stands for comes after the origin.
+    Where the value is null, what it stands for comes after the origin. ``resolve`` adds what the environment says.
     """
-    specification = load_specification(file, assignments, environ)
+    loaded = load_specification(file, assignments, environ)
+    specification, given = resolve(loaded), leaves(loaded.model_dump(mode="json"))
     resolved, notes = leaves(specification.model_dump(mode="json")), effective(specification)
     above = [
         ("command line", leaves(from_assignments(assignments))),
@@ -62,7 +68,8 @@ def explain(file: Path | None = None, assignments: Sequence[str] = (), environ: 
         (str(file), leaves(read_yaml(file) if file else {})),
     ]
     lines = {
-        f"{key}={_flow(value)}": _origin(key, above) + (f"; {notes[key]}" if value is None and key in notes else "")
+        f"{key}={_flow(value)}": (_origin(key, above) if key in given else "the environment")
+        + (f"; {notes[key]}" if value is None and key in notes else "")
         for key, value in resolved.items()
     }
     width = max(map(len, lines))

@@ -30,8 +30,10 @@ class StoredPolicy:
         Raises:
             CheckpointError: missing, torn or damaged.
         """
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder; name a file in it, such as {path / 'policy-best.safetensors'}")
         if not path.exists():
-            raise CheckpointError(f"{path} does not exist: no policy was evaluated yet; try --policy last")
+            raise CheckpointError(f"{path} does not exist; name a policy that `adql train` wrote")
         return cls(path, *read_tensors(path))
 
     def vector(self, manifest: Manifest) -> Float32Array:

@@ -158,9 +158,12 @@ def open_store(settings: ParameterServerSettings, run: str, *, state_bytes: int 
     try:
         secret = settings.redis_password_file
         password = None if secret is None else secret.read_text(encoding="utf-8").strip()
-        return WeightStore(settings.redis_url, run, password=password, state_bytes=state_bytes)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"ADQL_REDIS_URL, ADQL_REDIS_PASSWORD_FILE: {error}; correct them") from None
+        raise ConfigError(f"ADQL_REDIS_PASSWORD_FILE={secret}: {error}; correct it") from None
+    try:
+        return WeightStore(settings.redis_url, run, password=password, state_bytes=state_bytes)
+    except ValueError as error:
+        raise ConfigError(f"ADQL_REDIS_URL: {error}; correct it") from None
 
 
 def _without_secrets(url: str) -> str:

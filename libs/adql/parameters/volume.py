@@ -54,8 +54,9 @@ class Volume:
         self._watermark.write(VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit))
 
     def keep_for_evaluation(self, task: Task, state: State) -> None:
-        """Keeps a committed version until its evaluation is reported."""
+        """Keeps a committed version until its evaluation is reported; it is the last policy, too."""
         self._write_policy(self._evaluation(task.version), state)
+        self.write_last(state)
 
     def read_for_evaluation(self, task: Task, config_hash: str) -> Float32Array:
         """Returns the kept version of ``task``, shape (P,).

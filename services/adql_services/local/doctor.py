@@ -148,7 +148,7 @@ def threads(place: Path) -> Finding:
 def torch(place: Path) -> Finding:
     """Convolutional networks need it."""
     if importlib.util.find_spec("torch") is None:
-        return Finding("optional", "torch, for convolutional networks only: pip install 'adql[torch]'")
+        return Finding("optional", "torch, for convolutional networks only: pip install '.[torch]' in ADQL's folder")
     return Finding("ok", f"torch {_version('torch')}")
 
 

@@ -14,6 +14,8 @@ from adql.errors import InputError
 from adql.parameters.policies import StoredPolicy
 from adql_services.local.run_directory import RunDirectory
 
+Figures = dict[str, float | int | str | None]
+
 
 def evaluate(path: Path, which: str, episodes: int, seed: int, *, as_json: bool) -> int:
     """Plays ``episodes`` episodes of the best or last policy of the run in ``path``; prints what came of them."""
@@ -24,15 +26,22 @@ def evaluate(path: Path, which: str, episodes: int, seed: int, *, as_json: bool)
     directory.check_holds_run()
     specification = load_specification(directory.specification, environ={})
     file = directory.best_policy if which == "best" else directory.last_policy
+    if which == "best" and not file.exists():
+        raise InputError(f"{file} does not exist: no policy was evaluated yet; try --policy last")
     stored = StoredPolicy.read(file)
     stored.check_owner(config_hash(specification))
     policy = policy_of(stored)
     results = play_episodes(specification.environment, policy.network, policy.vector, episodes, seed)
-    sys.stdout.write(_told(_figures(specification, results), as_json))
+    sys.stdout.write(_told(_about(stored) | _figures(specification, results), as_json))
     return 0
 
 
-def _figures(specification: RunSpecification, results: EpisodeResults) -> dict[str, float | int | None]:
+def _about(stored: StoredPolicy) -> Figures:
+    """Which policy was played."""
+    return {"version": stored.metadata["version"], "learner_steps": int(stored.metadata["learner_steps"])}
+
+
+def _figures(specification: RunSpecification, results: EpisodeResults) -> Figures:
     successes = successes_by_goal(results, specification.goal)
     return {
         "episodes": len(results.returns),
@@ -47,8 +56,11 @@ def _figures(specification: RunSpecification, results: EpisodeResults) -> dict[s
     }
 
 
-def _told(figures: dict[str, float | int | None], as_json: bool) -> str:
+def _told(figures: Figures, as_json: bool) -> str:
     if as_json:
         return json.dumps(figures) + "\n"
-    rounded = {name: round(value, 3) for name, value in figures.items() if value is not None}
-    return "".join(f"{name:18} {value:,.10g}\n" for name, value in rounded.items())
+    return "".join(f"{name:18} {_in_words(value)}\n" for name, value in figures.items() if value is not None)
+
+
+def _in_words(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{round(value, 3):,.10g}"

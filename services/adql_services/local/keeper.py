@@ -37,8 +37,8 @@ def connect(settings: ParameterServerSettings, run: str, state_bytes: int = 0) -
     return store
 
 
-def check_free(settings: ParameterServerSettings, run: str, state_bytes: int) -> None:
-    """Refuses to begin a run under a name that the named store knows.
+def check_free(settings: ParameterServerSettings, run: str, state_bytes: int) -> str:
+    """Refuses to begin a run under a name that the named store knows; returns the store's address.
 
     Raises:
         InputError: see ``connect``; or the name is taken.
@@ -50,6 +50,7 @@ def check_free(settings: ParameterServerSettings, run: str, state_bytes: int) ->
                 f"the store of ADQL_REDIS_URL has a run named {run!r} already; "
                 "go on with it by `adql resume` and its DIR, or name this one with run.name=..."
             )
+        return store.address
     finally:
         store.close()
 

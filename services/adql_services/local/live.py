@@ -1,6 +1,7 @@
 """The live picture in a terminal, drawn by rich."""
 
 import itertools
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from adql.config import RunSpecification
 from adql_services.local.curve import curve
+from adql_services.local.echo import Echo
 from adql_services.local.progress import evaluation_line
 from adql_services.local.rates import Rates
 from adql_services.local.returns import return_text
@@ -61,6 +63,7 @@ class LiveView:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._echo = Echo(sys.stdin)
         self._live.start()
 
     def say(self, text: str) -> None:
@@ -83,6 +86,7 @@ class LiveView:
         observation = replace(last or shown, run={**run, "sessions": shown.sessions})
         self._live.update(self.picture(observation, {}, status))
         self._live.stop()
+        self._echo.restore()
 
     def picture(self, observation: Observation, processes: dict[str, str], status: str | None = None) -> RenderableType:
         """Returns what is shown of ``observation``; ``status`` is how the run ended."""

@@ -33,7 +33,7 @@ class ProgressLog:
         for result in observation.evaluations[self._evaluations :]:
             self.say(evaluation_line(result, self._specification.goal))
         self._evaluations = max(self._evaluations, len(observation.evaluations))
-        if self._clock() - self._last_time >= EVERY_SECONDS:
+        if observation.run and self._clock() - self._last_time >= EVERY_SECONDS:
             self._last_time = self._clock()
             self.say(self._line(observation, *rates))
 
@@ -48,12 +48,17 @@ class ProgressLog:
             f"{observation.status}: {observation.environment_steps} of {budget} environment steps "
             f"({environment_rate:.0f}/s), {observation.learner_steps} learner steps ({learner_rate:.0f}/s), "
             + (f"training return {return_text(training)}, " if training is not None else "")
-            + f"{observation.learners} learners, "
-            + (f"{observation.actors} actors, " if observation.actors else "")
+            + f"{counted(observation.learners, 'learner')}, "
+            + (f"{counted(observation.actors, 'actor')}, " if observation.actors else "")
             + f"version {observation.state.get('version', 0)}, "
             f"staleness mean {staleness['mean']:.2f} max {staleness['max']}, "
             f"replay {observation.table.get('size', 0)}"
         )
+
+
+def counted(number: int, what: str) -> str:
+    """Returns "1 learner", "2 learners"."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def evaluation_line(result: dict[str, Any], goal: float | None) -> str:

@@ -212,8 +212,8 @@ def _samples_per_insert(specification: RunSpecification, moments: Sequence[Momen
         y_label="transitions a step",
         level=None if asked is None else ("asked for", asked),
     )
-    hint = f"{batch} for each applied learner step, by the environment steps of the run so far"
-    return _figure("Samples per insert", hint, chart)
+    hint = f"{batch} for each applied learner step, by all environment steps so far, those before min_size included"
+    return _figure("Transitions learned on per environment step", hint, chart)
 
 
 def _staleness(summary: Tree) -> str:

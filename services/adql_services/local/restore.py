@@ -35,6 +35,7 @@ def restore(path: Path, file: Path | None = None) -> int:
                 f"{path} holds no checkpoints; name the DIR of an `adql train`, or a parameter server's volume"
             )
     directory.lock()
+    directory.check_store(named_store() is not None)
     checkpoints = Checkpoints(directory.checkpoints)
     checkpoint = read_checkpoint(file) if file else checkpoints.read_newest()
     with _store(directory, checkpoint) as store:

@@ -8,6 +8,7 @@ from adql.config.identity import IDENTITY
 from adql.errors import ConfigError, InputError
 from adql.wire.replay_format import check_table
 from adql_services.local.addresses import remove_abandoned
+from adql_services.local.keeper import named_store
 from adql_services.local.memory import check_memory
 from adql_services.local.returns import return_text
 from adql_services.local.run import LocalRun
@@ -27,6 +28,7 @@ def resume(path: Path, assignments: Sequence[str], arguments: Sequence[str]) -> 
     """
     directory = RunDirectory.open(path)
     directory.check_space(NEEDED_BYTES)
+    directory.check_store(named_store() is not None)
     specification = changed(directory.specification, assignments)
     check_memory(specification)
     check_table(specification)

@@ -38,6 +38,7 @@ class RunDirectory:
         self.watermark = path / "watermark"
         self.checkpoints = path / "checkpoints"
         self.store = path / "store"
+        self._store_address = self.store / "address"
         self.replay = path / "replay"
         self.logs = path / "logs"
         self._new, self._made = False, False
@@ -172,6 +173,23 @@ class RunDirectory:
         self.note_command(arguments)
         self.episodes.write_text(f"{EPISODES_HEADER}\n", encoding="utf-8")
         self.write_specification(specification)
+
+    def note_store(self, address: str) -> None:
+        """Says for later commands that the run's state is in the store at ``address``."""
+        self._store_address.write_text(f"{address}\n", encoding="utf-8")
+
+    def check_store(self, is_named: bool) -> None:
+        """Refuses to look for the run's state in another store than it is in; ``is_named``: ADQL_REDIS_URL names one.
+
+        Raises:
+            InputError: says where it is.
+        """
+        elsewhere = self._store_address.exists()
+        if elsewhere and not is_named:
+            address = self._store_address.read_text(encoding="utf-8").strip()
+            raise InputError(f"the state of {self.path} is in the store at {address}; set ADQL_REDIS_URL to it")
+        if is_named and not elsewhere and self.store.is_dir():
+            raise InputError(f"the state of {self.path} is in its own store, {self.store}; unset ADQL_REDIS_URL")
 
     def note_command(self, arguments: Sequence[str]) -> None:
         """Appends a command line to command.txt."""

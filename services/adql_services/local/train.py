@@ -21,10 +21,12 @@ def train(specification: RunSpecification, output: Path | None, arguments: Seque
     check_network(specification.network, specification.signature)
     check_memory(specification)
     check_table(specification)
-    if (store := named_store()) is not None:
-        check_free(store, specification.run.name, state_bytes(specification))
+    named = named_store()
+    address = check_free(named, specification.run.name, state_bytes(specification)) if named else None
     remove_abandoned()
     stop = StopRequest().listen()  # before there is a folder, so that no signal leaves it behind
     path = output or new_path(specification, datetime.now())
     directory = RunDirectory.create(path, specification, arguments)
+    if address is not None:
+        directory.note_store(address)
     return LocalRun(specification, directory, stop).run()

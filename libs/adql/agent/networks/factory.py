@@ -59,5 +59,6 @@ def _convolutional(
 
 def _torch_is_missing(kind: str, reason: str) -> MissingExtraError:
     return MissingExtraError(
-        f"network.kind={kind} needs PyTorch ({reason}); run `pip install 'adql[torch]'` or choose network.kind=dense"
+        f"network.kind={kind} needs PyTorch ({reason}); install the extra, in ADQL's folder by "
+        "`pip install '.[torch]'`, or choose network.kind=dense"
     )
