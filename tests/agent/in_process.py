@@ -38,6 +38,9 @@ from adql.types import (
     Version,
 )
 
+SMALL = ("network.hidden=[16]", "algorithm.batch_size=8", "replay.min_size=100", "replay.samples_per_insert=4")
+"""A run that costs little."""
+
 
 def specification(*assignments: str) -> RunSpecification:
     """The default run with some keys replaced and its environment resolved."""

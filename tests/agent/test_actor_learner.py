@@ -5,9 +5,7 @@ import pytest
 
 from adql.types import ReplaySample, SampleInfo, TransitionBatch
 from tests.agent import environment_doubles  # noqa: F401  registers the doubles
-from tests.agent.in_process import Run, assemble, specification
-
-SMALL = ("network.hidden=[16]", "algorithm.batch_size=8", "replay.min_size=100", "replay.samples_per_insert=4")
+from tests.agent.in_process import SMALL, Run, assemble, specification
 
 
 def run_of(learners: int, *assignments: str) -> Run:

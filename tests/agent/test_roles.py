@@ -6,9 +6,7 @@ import pytest
 from adql.agent.acting import ActingLoop
 from adql.agent.activity import Stopwatch
 from adql.types import Clocks, Parameters, ReplaySample, RunState, TransitionBatch, Version
-from tests.agent.in_process import Run, assemble, specification
-
-SMALL = ("network.hidden=[16]", "algorithm.batch_size=8", "replay.min_size=100", "replay.samples_per_insert=4")
+from tests.agent.in_process import SMALL, Run, assemble, specification
 
 
 def run_of(learners: int, actors: int, *assignments: str) -> Run:

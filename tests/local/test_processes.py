@@ -4,14 +4,8 @@ import pytest
 
 from adql.errors import InputError, RunFailedError
 from adql_services.local.processes import Child, Supervisor
+from tests.clocks import Clock
 from tests.waiting import wait_until
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

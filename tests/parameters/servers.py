@@ -9,18 +9,9 @@ from adql.config import RunSpecification, specification_from
 from adql.parameters.server import ParameterServer
 from adql.parameters.state import Mark
 from adql.types import Update, Version
+from tests.clocks import Clock
 
 SIZE = 4
-
-
-class FakeClock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def tiny_specification(**sections: Any) -> RunSpecification:
@@ -35,20 +26,20 @@ def tiny_specification(**sections: Any) -> RunSpecification:
     return specification_from({**tree, **sections})
 
 
-def new_server(specification: RunSpecification | None = None, clock: FakeClock | None = None) -> ParameterServer:
+def new_server(specification: RunSpecification | None = None, clock: Clock | None = None) -> ParameterServer:
     """Returns a server of a new run that nothing was committed of."""
     names = (f"session-{i}" for i in itertools.count())
     return ParameterServer(
         specification or tiny_specification(),
         np.zeros(SIZE, np.float32),
         run_id="run-1",
-        clock=clock or FakeClock(),
+        clock=clock or Clock(),
         wall_clock=lambda: 1_700_000_000.0,
         new_identifier=lambda: next(names),
     )
 
 
-def owning_server(specification: RunSpecification | None = None, clock: FakeClock | None = None) -> ParameterServer:
+def owning_server(specification: RunSpecification | None = None, clock: Clock | None = None) -> ParameterServer:
     """Returns a server that owns epoch 1 and takes updates."""
     server = new_server(specification, clock)
     commit(server, epoch=1)
@@ -64,7 +55,7 @@ def commit(server: ParameterServer, epoch: int | None = None):
     return state
 
 
-def restarted(state, specification: RunSpecification | None = None, clock: FakeClock | None = None) -> ParameterServer:
+def restarted(state, specification: RunSpecification | None = None, clock: Clock | None = None) -> ParameterServer:
     """Returns the server that goes on from ``state`` under the next epoch."""
     server = new_server(specification, clock)
     server.load(state)

@@ -1,4 +1,4 @@
-"""Every row of "Answers to a push", and what must hold around it."""
+"""Every answer to a push, named by its HTTP status, and what must hold around it."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ from adql.errors import (
 )
 from adql.parameters.sessions import Counts
 from adql.types import Clocks, Version
+from tests.clocks import Clock
 from tests.parameters.servers import (
     SIZE,
-    FakeClock,
     commit,
     new_server,
     owning_server,
@@ -97,7 +97,7 @@ def test_409_unknown_session_changes_nothing(server):
 
 
 def test_409_expired_session_is_never_applied():
-    clock = FakeClock()
+    clock = Clock()
     server = owning_server(clock=clock)
     session = server.register("both").identifier
     clock.now += 31
@@ -364,7 +364,7 @@ def test_damped_updates_are_applied_at_any_staleness_and_elastic_in_full(rule):
 
 
 def test_changes_grow_with_whatever_a_commit_would_save():
-    clock = FakeClock()
+    clock = Clock()
     server = owning_server(clock=clock)
     seen = [server.changes]
     session = server.register("both").identifier

@@ -5,14 +5,14 @@ import pytest
 from adql.errors import RateLimitedError, SequenceGapError, SupersededSequenceError, UnknownSessionError
 from adql.parameters import sessions
 from adql.parameters.sessions import Counts, Outcome, SessionTable
-from tests.parameters.servers import FakeClock
+from tests.clocks import Clock
 
 APPLIED = Outcome("applied", 1, 7, 0)
 
 
-def table(clock: FakeClock | None = None) -> SessionTable:
+def table(clock: Clock | None = None) -> SessionTable:
     names = (f"session-{i}" for i in itertools.count())
-    return SessionTable(30.0, clock or FakeClock(), lambda: next(names))
+    return SessionTable(30.0, clock or Clock(), lambda: next(names))
 
 
 def test_slot_is_the_lowest_free_one():
@@ -35,7 +35,7 @@ def test_session_of_both_roles_shares_its_slot_with_nobody():
 
 
 def test_session_expires_after_a_whole_lease_of_silence():
-    clock = FakeClock()
+    clock = Clock()
     live = table(clock)
     session = live.register("both").identifier
     clock.now += 29.9
@@ -48,7 +48,7 @@ def test_session_expires_after_a_whole_lease_of_silence():
 
 
 def test_every_silent_session_expires_and_only_those():
-    clock = FakeClock()
+    clock = Clock()
     live = table(clock)
     silent, talking, late = (live.register("both").identifier for _ in range(3))
     clock.now += 20
@@ -61,7 +61,7 @@ def test_every_silent_session_expires_and_only_those():
 
 
 def test_older_session_that_talks_does_not_hide_a_younger_silent_one():
-    clock = FakeClock()
+    clock = Clock()
     live = table(clock)
     talking, silent = live.register("both").identifier, live.register("both").identifier
     clock.now += 20
@@ -73,7 +73,7 @@ def test_older_session_that_talks_does_not_hide_a_younger_silent_one():
 
 
 def test_counts_of_ended_sessions_stay_in_the_totals():
-    clock = FakeClock()
+    clock = Clock()
     live = table(clock)
     session = live.register("both").identifier
     live.use_sequence(session, APPLIED, learner_steps=8)
@@ -133,7 +133,7 @@ def test_first_sequence_must_be_zero():
 
 
 def test_loaded_table_equals_the_saved_one_with_fresh_leases():
-    clock = FakeClock()
+    clock = Clock()
     saved = table(clock)
     gone, kept = saved.register("both").identifier, saved.register("actor").identifier
     saved.use_sequence(kept, APPLIED, 3)
@@ -160,7 +160,7 @@ def test_table_is_bounded(monkeypatch):
 
 
 def test_applied_updates_by_slot_survive_the_end_of_their_sessions():
-    clock = FakeClock()
+    clock = Clock()
     live = table(clock)
     first, second, _ = (live.register(role).identifier for role in ("both", "learner", "actor"))
     for session in (first, first, second):
@@ -177,7 +177,7 @@ def test_applied_updates_by_slot_survive_the_end_of_their_sessions():
 
 
 def test_environment_steps_by_slot_survive_the_end_of_their_sessions():
-    clock = FakeClock()
+    clock = Clock()
     live = table(clock)
     learner, first, second = (live.register(role).identifier for role in ("learner", "actor", "actor"))
     for session, steps in ((learner, 0), (first, 10), (second, 20)):

@@ -9,7 +9,7 @@ from adql.config import FRAME_OVERHEAD_BYTES
 from adql.replay import PrioritisedSelector, RateLimiter, ReplayTable, Sessions, TransitionSchema, UniformSelector
 from adql.types import OBSERVATIONS, Array, ArraySpec
 from adql.wire.replay_frames import folded, unfolded
-from tests.replay.tables import Clock
+from tests.clocks import Clock
 
 STACK, FRAME = 3, ArraySpec("frame", (2, 3), "uint8")
 FRAMES_A_ROW = 2 * STACK

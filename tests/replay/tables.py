@@ -1,4 +1,4 @@
-"""Small tables, a clock that tests move, and transitions that describe themselves."""
+"""Small tables, and transitions that describe themselves."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from adql.replay import PrioritisedSelector, RateLimiter, ReplayTable, Sessions, TransitionSchema, UniformSelector
 from adql.types import Array, ArraySpec
+from tests.clocks import Clock
 
 SCHEMA = TransitionSchema(
     columns=(
@@ -42,16 +43,6 @@ def numbers_of(columns: Columns) -> list[int]:
         for name, column in transitions(number, 1).items():
             assert column[0].tobytes() == columns[name][row].tobytes(), (name, number)
     return numbers
-
-
-class Clock:
-    """Time that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def make_table(

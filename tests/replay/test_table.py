@@ -3,7 +3,8 @@ import pytest
 
 from adql.errors import InputError, InvalidTransitionError, RateLimitedError, SupersededSequenceError
 from adql.replay import ReplayTable
-from tests.replay.tables import Clock, make_table, numbers_of, transitions
+from tests.clocks import Clock
+from tests.replay.tables import make_table, numbers_of, transitions
 
 
 def filled(count: int, **settings):

@@ -3,10 +3,13 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Act = Callable[[socket.socket], None]
+LIMIT_SECONDS, LATE_SECONDS = 1.0, 1.5
+"""A limit that one stall of the machine does not pass, and when an answer comes that is later than it."""
 
 
 def read_request(peer: socket.socket) -> bytes:
@@ -23,12 +26,30 @@ def read_request(peer: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
+def recording(log: list[bytes], *answers: bytes) -> Act:
+    """Like ``answering``; ``log`` gets every request."""
+
+    def act(peer: socket.socket) -> None:
+        for answer in answers:
+            log.append(read_request(peer))
+            peer.sendall(answer)
+        peer.recv(1)
+
+    return act
+
+
 def answering(*answers: bytes) -> Act:
     """Reads a request and sends an answer, as often as there are answers, then waits for the client to hang up."""
+    return recording([], *answers)
+
+
+def late(*answers: bytes) -> Act:
+    """Like ``answering``, and each answer comes only after LATE_SECONDS."""
 
     def act(peer: socket.socket) -> None:
         for answer in answers:
             read_request(peer)
+            time.sleep(LATE_SECONDS)
             peer.sendall(answer)
         peer.recv(1)
 

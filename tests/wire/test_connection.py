@@ -7,7 +7,7 @@ import pytest
 
 from adql.errors import BodyTooLargeError, RateLimitedError, StaleUpdateError, TransportError, UnauthorizedError
 from adql.wire.connection import Connection
-from tests.wire.scripted_server import answering, closing_after, ok, read_request, scripted_server
+from tests.wire.scripted_server import LIMIT_SECONDS, answering, closing_after, late, ok, read_request, scripted_server
 
 PROBLEM = "HTTP/1.1 {} X\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{}\r\n{}"
 
@@ -266,14 +266,9 @@ def test_a_slow_body_has_the_time_that_its_length_allows(place, connect, monkeyp
 
 
 def test_a_long_poll_may_take_longer_than_other_requests(place, connect):
-    def act(peer: socket.socket) -> None:
-        read_request(peer)
-        time.sleep(0.3)
-        peer.sendall(ok(b"late"))
-
-    with scripted_server(place, act) as address:
-        connection = connect(address, timeout_seconds=0.1)
-        assert bytes(connection.request("GET", "/?wait=1", timeout_seconds=2.0).body) == b"late"
+    with scripted_server(place, late(ok(b"late"))) as address:
+        connection = connect(address, timeout_seconds=LIMIT_SECONDS)
+        assert bytes(connection.request("GET", "/?wait=1", timeout_seconds=10.0).body) == b"late"
 
 
 def test_an_early_refusal_is_heard_although_the_body_could_not_be_sent(tmp_path, connect):

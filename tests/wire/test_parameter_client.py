@@ -1,7 +1,6 @@
 """The client against servers that answer exactly what a test wants; the real service is met in tests/services."""
 
 import random
-import time
 
 import msgspec
 import numpy as np
@@ -13,23 +12,18 @@ from adql.wire import codec, routes
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.run_state import from_headers, to_header
-from tests.wire.scripted_server import closing_after, read_request, scripted_server
+from tests.clocks import SleepingClock
+from tests.wire.scripted_server import (
+    LIMIT_SECONDS,
+    answering,
+    closing_after,
+    late,
+    read_request,
+    recording,
+    scripted_server,
+)
 
 VECTOR = np.arange(4, dtype=np.float32)
-
-
-class Time:
-    """A clock that moves only when someone sleeps."""
-
-    def __init__(self):
-        self.now, self.waits = 0.0, []
-
-    def clock(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-        self.waits.append(seconds)
 
 
 def state(number=0, durable=0, epoch=1, run_id="run-1", status="running"):
@@ -66,20 +60,10 @@ AWAY = refused("store_unavailable", "503 Unavailable", "retry-after-ms: 200\r\n"
 GONE = refused("unknown_session", "409 Conflict")
 
 
-def recording(log, *answers):
-    def act(peer):
-        for one in answers:
-            log.append(read_request(peer))
-            peer.sendall(one)
-        peer.recv(1)
-
-    return act
-
-
-def client_of(address, time=None, **settings):
-    time = time or Time()
+def client_of(address, clock=None, **settings):
+    clock = clock or SleepingClock()
     given = {"token": lambda: "t", "run": "adql", "config_hash": "c", "size": 4, "rng": random.Random(1)}
-    return ParameterClient(address, **(given | settings), clock=time.clock, sleep=time.sleep)
+    return ParameterClient(address, **(given | settings), clock=clock, sleep=clock.sleep)
 
 
 def sent(request):
@@ -136,17 +120,17 @@ def test_push_says_everything_that_the_contract_needs(tmp_path):
 
 
 def test_503_and_429_are_retried_with_the_same_sequence_after_the_asked_time(tmp_path):
-    log, time = [], Time()
+    log, clock = [], SleepingClock()
     busy = refused("rate_limited", "429 Too Many", "retry-after-ms: 100\r\n")
     script = recording(log, registered(), parameters(), AWAY, busy, applied(1))
     with scripted_server(tmp_path, script) as address:
-        client = client_of(address, time)
+        client = client_of(address, clock)
         client.register()
         assert push(client).outcome == "applied"
         client.close()
     assert [sent(request)["sequence"] for request in log[2:5]] == [0, 0, 0]
-    assert (len(time.waits), client.retries) == (2, 2)
-    assert time.waits[0] >= 0.2 and time.waits[1] >= 0.1
+    assert (len(clock.slept), client.retries) == (2, 2)
+    assert clock.slept[0] >= 0.2 and clock.slept[1] >= 0.1
 
 
 def test_lost_answer_is_asked_for_again_with_the_same_sequence(tmp_path):
@@ -187,7 +171,7 @@ def test_sent_vector_may_be_changed_before_the_answer(tmp_path):
 
 
 def test_one_push_is_outstanding_at_most(tmp_path):
-    with scripted_server(tmp_path, recording([], registered(), parameters(), applied(1))) as address:
+    with scripted_server(tmp_path, answering(registered(), parameters(), applied(1))) as address:
         client = client_of(address)
         client.register()
         with pytest.raises(RuntimeError, match="no push"):
@@ -203,18 +187,18 @@ def test_one_push_is_outstanding_at_most(tmp_path):
     [("wrong_run", "412 Precondition Failed", WrongRunError), ("unauthorized", "401 Unauthorized", UnauthorizedError)],
 )
 def test_what_cannot_get_better_is_not_retried(tmp_path, kind, status, error):
-    time = Time()
-    with scripted_server(tmp_path, recording([], registered(), parameters(), refused(kind, status))) as address:
-        client = client_of(address, time)
+    clock, script = SleepingClock(), answering(registered(), parameters(), refused(kind, status))
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address, clock)
         client.register()
         with pytest.raises(error):
             push(client)
         client.close()
-    assert time.waits == []
+    assert clock.slept == []
 
 
 def test_session_of_another_run_under_the_same_name_is_refused(tmp_path):
-    script = recording([], registered(), parameters(), GONE, registered(run_id="run-2"))
+    script = answering(registered(), parameters(), GONE, registered(run_id="run-2"))
     with scripted_server(tmp_path, script) as address:
         client = client_of(address)
         client.register()
@@ -334,25 +318,13 @@ def test_pull_names_the_known_version_and_status(tmp_path):
     assert b'If-None-Match: "1.3"\r\n' in log[2]
 
 
-def late(body, seconds=0.5):
-    """Answers one request after ``seconds``."""
-
-    def act(peer):
-        read_request(peer)
-        time.sleep(seconds)
-        peer.sendall(body)
-        peer.recv(1)
-
-    return act
-
-
 def no_retry(error):
     raise AssertionError(f"retried: {error}")
 
 
 def test_long_poll_may_last_longer_than_the_limit_of_a_request(tmp_path):
     with scripted_server(tmp_path, closing_after(registered(), parameters()), late(parameters(4))) as address:
-        client = client_of(address, timeout_seconds=0.2, on_retry=no_retry)
+        client = client_of(address, timeout_seconds=LIMIT_SECONDS, on_retry=no_retry)
         client.register()
         assert client.pull(Version(1, 0), wait_seconds=5.0).version == Version(1, 4)
         client.close()
@@ -360,13 +332,13 @@ def test_long_poll_may_last_longer_than_the_limit_of_a_request(tmp_path):
 
 def test_evaluators_long_poll_may_last_longer_than_the_limit_of_a_request(tmp_path):
     with scripted_server(tmp_path, late(task())) as address:
-        client = evaluation_client(address, sleep=no_retry, timeout_seconds=0.2)
+        client = evaluation_client(address, sleep=no_retry, timeout_seconds=LIMIT_SECONDS)
         assert client.next(wait_seconds=5.0).id == 5
         client.close()
 
 
 def test_damaged_parameters_are_pulled_again(tmp_path):
-    script = recording([], registered(), parameters(), damaged(parameters(4)), parameters(4))
+    script = answering(registered(), parameters(), damaged(parameters(4)), parameters(4))
     with scripted_server(tmp_path, script) as address:
         client = client_of(address)
         client.register()
@@ -376,7 +348,7 @@ def test_damaged_parameters_are_pulled_again(tmp_path):
 
 
 def test_damaged_task_is_asked_for_again(tmp_path):
-    with scripted_server(tmp_path, recording([], damaged(task()), task())) as address:
+    with scripted_server(tmp_path, answering(damaged(task()), task())) as address:
         client = evaluation_client(address)
         assert client.next().id == 5
         client.close()
@@ -396,8 +368,8 @@ def task():
 
 
 def evaluation_client(address, **settings):
-    time = Time()
-    given = {"token": lambda: None, "size": 4, "rng": random.Random(1), "clock": time.clock, "sleep": time.sleep}
+    clock = SleepingClock()
+    given = {"token": lambda: None, "size": 4, "rng": random.Random(1), "clock": clock, "sleep": clock.sleep}
     return EvaluationClient(address, **(given | settings))
 
 

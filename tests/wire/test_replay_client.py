@@ -1,6 +1,5 @@
 import json
 import random
-import time
 
 import numpy as np
 import pytest
@@ -10,30 +9,27 @@ from adql.errors import InvalidTransitionError, WrongRunError
 from adql.types import TransitionBatch
 from adql.wire import codec, replay_format
 from adql.wire.replay_client import ReplayClient
-from tests.wire.scripted_server import answering, closing_after, ok, read_request, scripted_server
+from tests.clocks import SleepingClock
+from tests.wire.scripted_server import (
+    LIMIT_SECONDS,
+    answering,
+    closing_after,
+    late,
+    ok,
+    read_request,
+    recording,
+    scripted_server,
+)
 
 SIGNATURE = SignatureSettings(observation_shape=(2,), actions=3)
 REFUSED = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nretry-after-ms: 50\r\n\r\n"
 INSERTED = ok(b'{"inserted":2,"duplicate":false,"size":2,"incarnation":1}')
 
 
-class Time:
-    """A clock that moves only when someone sleeps."""
-
-    def __init__(self):
-        self.now, self.sleeps = 0.0, 0
-
-    def clock(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now, self.sleeps = self.now + seconds, self.sleeps + 1
-
-
-def client_of(address, time=None, **settings):
-    time = time or Time()
+def client_of(address, clock=None, **settings):
+    clock = clock or SleepingClock()
     given = {"token": lambda: None, "signature": SIGNATURE, "session": "s", "config_hash": "c"}
-    return ReplayClient(address, **given, clock=time.clock, sleep=time.sleep, rng=random.Random(1), **settings)
+    return ReplayClient(address, **given, clock=clock, sleep=clock.sleep, rng=random.Random(1), **settings)
 
 
 def batch(count=2):
@@ -50,16 +46,6 @@ def sampled(first_batch, incarnation=1, batches=2, value=0.0):
     return ok(b"".join(codec.encode(fields, arrays)))
 
 
-def recording(log, *answers):
-    def act(peer):
-        for answer in answers:
-            log.append(read_request(peer))
-            peer.sendall(answer)
-        peer.recv(1)
-
-    return act
-
-
 def problem(status, kind):
     body = json.dumps({"type": f"urn:adql:{kind}", "detail": "no"}).encode()
     return b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
@@ -71,27 +57,27 @@ def inserted_chunk(request):
 
 
 def test_refused_request_that_may_wait_comes_no_sooner_than_the_table_asked(tmp_path):
-    time = Time()
+    clock = SleepingClock()
     with scripted_server(tmp_path, answering(REFUSED, REFUSED, INSERTED)) as address:
-        client = client_of(address, time)
+        client = client_of(address, clock)
         assert not client.insert(batch(), 1.0)
         assert not client.insert(batch())  # the other verb may be tried at once
-        assert time.now == 0.0
+        assert clock.now == 0.0
         assert client.insert(batch(), 1.0)
         client.close()
-    assert time.now == pytest.approx(0.05)
+    assert clock.now == pytest.approx(0.05)
 
 
 def test_refused_sample_that_may_wait_comes_no_sooner_than_the_table_asked(tmp_path):
-    time = Time()
+    clock = SleepingClock()
     with scripted_server(tmp_path, answering(REFUSED, sampled(0))) as address:
-        client = client_of(address, time)
+        client = client_of(address, clock)
         client.begin_sample(2, 2, 1.0)
         assert client.finish_sample() is None
         client.begin_sample(2, 2, 1.0)
         assert len(client.finish_sample()) == 2
         client.close()
-    assert time.now == pytest.approx(0.05)
+    assert clock.now == pytest.approx(0.05)
 
 
 def test_an_insert_whose_answer_is_lost_comes_again_under_its_chunk_number(tmp_path):
@@ -109,34 +95,34 @@ def test_an_insert_whose_answer_is_lost_comes_again_under_its_chunk_number(tmp_p
 
 
 def test_a_refused_insert_is_false_and_keeps_its_chunk_number(tmp_path):
-    log, time = [], Time()
+    log, clock = [], SleepingClock()
     with scripted_server(tmp_path, recording(log, REFUSED, INSERTED, INSERTED)) as address:
-        client = client_of(address, time)
+        client = client_of(address, clock)
         assert [client.insert(batch()) for _ in range(3)] == [False, True, True]
         client.close()
     assert [inserted_chunk(request) for request in log] == [0, 0, 1]
-    assert time.sleeps == 0
+    assert clock.slept == []
 
 
 def test_a_refused_sample_is_none_without_sleeping(tmp_path):
-    time = Time()
+    clock = SleepingClock()
     with scripted_server(tmp_path, answering(REFUSED)) as address:
-        client = client_of(address, time)
+        client = client_of(address, clock)
         client.begin_sample(2, 2)
         assert client.finish_sample() is None
         client.close()
-    assert time.sleeps == 0
+    assert clock.slept == []
 
 
 def test_a_service_that_is_away_is_a_refusal_after_the_deadline_and_no_busy_loop(tmp_path):
-    time = Time()
-    client = client_of(f"unix:{tmp_path}/nobody.sock", time, deadline_seconds=5.0)
+    clock = SleepingClock()
+    client = client_of(f"unix:{tmp_path}/nobody.sock", clock, deadline_seconds=5.0)
     assert client.insert(batch()) is False
     client.begin_sample(1, 1)
     assert client.finish_sample() is None
     client.update_priorities([], [])
-    assert time.now <= 10.0
-    assert 2 <= time.sleeps <= 60
+    assert clock.now <= 10.0
+    assert 2 <= len(clock.slept) <= 60
 
 
 def test_a_sample_outlives_a_restart_of_the_service(tmp_path):
@@ -171,21 +157,15 @@ def test_a_damaged_sample_is_asked_for_again(tmp_path):
 
 @pytest.mark.parametrize("verb", ["insert", "sample"])
 def test_a_request_that_may_wait_has_its_own_limit_and_the_wait(tmp_path, monkeypatch, verb):
-    monkeypatch.setattr("adql.wire.replay_client.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("adql.wire.replay_client.TIMEOUT_SECONDS", LIMIT_SECONDS)
     retries = []
 
-    def late(peer):
-        read_request(peer)
-        time.sleep(0.5)
-        peer.sendall(INSERTED if verb == "insert" else sampled(0))
-        peer.recv(1)
-
-    with scripted_server(tmp_path, late) as address:
+    with scripted_server(tmp_path, late(INSERTED if verb == "insert" else sampled(0))) as address:
         client = client_of(address, on_retry=retries.append)
         if verb == "insert":
-            assert client.insert(batch(), wait_seconds=1.0)
+            assert client.insert(batch(), wait_seconds=5.0)
         else:
-            client.begin_sample(2, 2, wait_seconds=1.0)
+            client.begin_sample(2, 2, wait_seconds=5.0)
             assert len(client.finish_sample()) == 2
         client.close()
     assert retries == []

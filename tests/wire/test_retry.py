@@ -4,21 +4,7 @@ import pytest
 
 from adql.errors import RateLimitedError, StaleUpdateError, TransportError, UnavailableError
 from adql.wire.retry import Backoff, call_with_retry
-
-
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+from tests.clocks import SleepingClock
 
 
 def failing(times: int, error: Exception):
@@ -33,26 +19,26 @@ def failing(times: int, error: Exception):
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def clock() -> SleepingClock:
+    return SleepingClock()
 
 
 @pytest.fixture
-def backoff(time) -> Backoff:
-    return Backoff(time.clock, time.sleep, random.Random(1))
+def backoff(clock) -> Backoff:
+    return Backoff(clock, clock.sleep, random.Random(1))
 
 
 @pytest.mark.parametrize("kind", [TransportError, RateLimitedError, UnavailableError])
-def test_what_may_be_retried_is_retried(kind, backoff, time):
+def test_what_may_be_retried_is_retried(kind, backoff, clock):
     assert call_with_retry(failing(5, kind("no")), backoff, deadline_seconds=60) == "done"
-    assert len(time.slept) == 5
+    assert len(clock.slept) == 5
 
 
 @pytest.mark.parametrize("error", [StaleUpdateError("old"), ValueError("bug"), ConnectionResetError()])
-def test_anything_else_is_raised_at_once(error, backoff, time):
+def test_anything_else_is_raised_at_once(error, backoff, clock):
     with pytest.raises(type(error)):
         call_with_retry(failing(1, error), backoff, deadline_seconds=60)
-    assert time.slept == []
+    assert clock.slept == []
 
 
 def test_waits_are_spread_over_the_whole_doubling_interval():
@@ -63,18 +49,18 @@ def test_waits_are_spread_over_the_whole_doubling_interval():
         assert sum(waits) / len(waits) == pytest.approx(bound / 2, rel=0.05)
 
 
-def test_what_the_server_asked_for_is_waited_at_least(backoff, time):
+def test_what_the_server_asked_for_is_waited_at_least(backoff, clock):
     call_with_retry(failing(3, RateLimitedError("slow down", retry_after_ms=400)), backoff, deadline_seconds=60)
-    assert all(0.4 <= seconds <= 0.4 + 0.2 for seconds in time.slept)
+    assert all(0.4 <= seconds <= 0.4 + 0.2 for seconds in clock.slept)
 
 
-def test_the_last_error_is_raised_when_the_next_wait_would_pass_the_deadline(backoff, time):
+def test_the_last_error_is_raised_when_the_next_wait_would_pass_the_deadline(backoff, clock):
     with pytest.raises(TransportError, match="gone"):
         call_with_retry(failing(10**6, TransportError("gone")), backoff, deadline_seconds=10.0)
-    assert 4.0 < time.now <= 10.0
+    assert 4.0 < clock.now <= 10.0
 
 
-def test_without_a_deadline_it_goes_on(backoff, time):
+def test_without_a_deadline_it_goes_on(backoff, clock):
     assert call_with_retry(failing(500, TransportError("gone")), backoff, deadline_seconds=None) == "done"
 
 
