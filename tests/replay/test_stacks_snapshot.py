@@ -1,5 +1,6 @@
 """Snapshots of stacked frames: once on disk, whole or refused, and never torn by inserts beside them."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from adql.replay import ReplayTable, Snapshots, snapshot
 from adql.replay.segments import read_segments
 from tests.replay import tables
 from tests.replay.stacks import FRAME, bytes_of, chunk_of, frames_of, make_table, playing, rows_of
+from tests.waiting import wait_until
 
 CAPACITY, FRAMES = 32, 80
 
@@ -168,23 +170,36 @@ def test_a_file_with_one_of_its_frame_segments_twice_is_refused(tmp_path):
     assert len(again) == 0
 
 
-def test_snapshots_from_a_thread_beside_inserts_hold_whole_transitions(tmp_path):
-    """Twenty snapshots while the table is turned over all the time, as the service writes them."""
+def test_snapshots_from_a_thread_beside_inserts_hold_whole_transitions(tmp_path, monkeypatch):
+    """As the service writes them, until ten lack some of what was evicted while they were written, and not all."""
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 50 * (4 + FRAME.size))  # several reads, and inserts between them
     table, snapshots = make_table(400, 500), Snapshots(tmp_path, "run")
     rows = playing(6_000, range(256), copies=3)
     chunks = [chunk_of(rows[first : first + 8]) for first in range(0, len(rows), 8)]
-    table.insert("a", 0, chunks[0])
-    number = 1
+    numbers = itertools.count()
+    overtaken = 0
+
+    def insert() -> None:
+        number = next(numbers)
+        table.insert("a", number, chunks[number % len(chunks)])
+
+    def ten_were_overtaken() -> bool:
+        nonlocal overtaken
+        before = table.state()
+        writing = thread.submit(snapshots.write, table, before)
+        while not writing.done():
+            insert()
+        writing.result()
+        again, refused = restored(tmp_path, 400, 500)
+        state = again.state()
+        expected = [rows[item % len(rows)] for item in range(state.oldest, state.next_id)]
+        assert refused == []
+        assert held(again) == [bytes_of(row) for row in expected]
+        assert again.check_valid() == []
+        overtaken += before.oldest < state.oldest < state.next_id
+        return overtaken == 10
+
+    while not table.state().oldest:
+        insert()
     with ThreadPoolExecutor(1) as thread:
-        for _ in range(20):
-            writing = thread.submit(snapshots.write, table, table.state())
-            while not writing.done():
-                table.insert("a", number, chunks[number % len(chunks)])
-                number += 1
-            writing.result()
-            again, refused = restored(tmp_path, 400, 500)
-            state = again.state()
-            expected = [rows[item % len(rows)] for item in range(state.oldest, state.next_id)]
-            assert refused == []
-            assert held(again) == [bytes_of(row) for row in expected]
-            assert again.check_valid() == []
+        wait_until(ten_were_overtaken, what=lambda: f"{overtaken} were overtaken")
