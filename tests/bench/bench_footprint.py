@@ -19,9 +19,8 @@ from adql_services.local.addresses import Rendezvous
 from adql_services.local.fleet import Fleet
 from adql_services.local.run_directory import RunDirectory
 from adql_services.local.store import LocalStore
-from adql_services.local.watch import Watch
-
-START_SECONDS = 60.0
+from adql_services.local.watch import Observation, Watch
+from tests.waiting import wait_until
 
 
 def specification() -> RunSpecification:
@@ -36,12 +35,9 @@ def cpu_seconds(pid: int) -> float:
     return times.user + times.system
 
 
-def wait_until_over(watch: Watch) -> None:
-    """Returns when the budget is spent and its last evaluation is in."""
-    deadline = time.monotonic() + START_SECONDS
-    while (seen := watch.look()).status != "budget" or not seen.is_evaluated:
-        assert time.monotonic() < deadline, f"the run is not over after {START_SECONDS:g} s"
-        time.sleep(0.2)
+def is_over(seen: Observation) -> bool:
+    """Whether the budget is spent and its last evaluation is in."""
+    return seen.status == "budget" and seen.is_evaluated
 
 
 def measure(pids: dict[str, int], seconds: float) -> None:
@@ -78,7 +74,8 @@ def main() -> None:
         try:
             for child in children:
                 child.start()
-            wait_until_over(Watch(rendezvous, directory.episodes))
+            watch = Watch(rendezvous, directory.episodes)
+            wait_until(lambda: is_over(watch.look()), what=lambda: "the run is not over")
             pids = {child.name: child.pid for child in children} | {"store": store.pid}
             measure({name: pid for name, pid in pids.items() if pid is not None}, options.seconds)
         finally:

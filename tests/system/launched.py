@@ -68,6 +68,15 @@ class Launched:
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
+    def kill(self) -> None:
+        """Ends the command and its services at once."""
+        left = list(self.children().values()) if self.process.poll() is None else []
+        self.process.kill()
+        self.process.wait()
+        _, alive = psutil.wait_procs(left, timeout=10)  # they end with their parent, if they do not hang
+        for child in alive:
+            child.kill()
+
 
 @contextlib.contextmanager
 def launched(log: Path, *arguments: object, environ: Mapping[str, str] | None = None) -> Iterator[Launched]:
@@ -76,8 +85,11 @@ def launched(log: Path, *arguments: object, environ: Mapping[str, str] | None = 
     try:
         yield run
     finally:
-        if run.process.poll() is None:
-            run.stop(signal.SIGTERM)
+        try:
+            if run.process.poll() is None:
+                run.stop(signal.SIGTERM)
+        finally:
+            run.kill()
 
 
 def steps(directory: Path) -> int:

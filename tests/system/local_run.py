@@ -9,6 +9,7 @@ import psutil
 from adql.errors import AdqlError
 from adql.wire import routes
 from adql.wire.connection import Connection
+from tests.services.metrics_page import MetricsPage, scrape
 from tests.system.launched import Launched
 from tests.waiting import wait_until
 
@@ -36,10 +37,7 @@ class TrainProcess(Launched):
         return self
 
     def __exit__(self, *_: object) -> None:
-        left = list(self.children().values()) if self.process.poll() is None else []
-        self.process.kill()
-        self.process.wait()
-        psutil.wait_procs(left, timeout=10)  # they end with their parent
+        self.kill()
 
     def find(self, name: str) -> psutil.Process | None:
         """Returns the process of a service, None while there is none."""
@@ -61,33 +59,45 @@ class TrainProcess(Launched):
         except (AdqlError, psutil.Error, OSError, KeyError):
             return {}
 
-    def metric(self, service: str, name: str) -> float | None:
-        """Returns a metric without labels from the side port of a service, None while it does not answer."""
+    def page(self, service: str) -> MetricsPage:
+        """Returns the metrics of a service as soon as it answers."""
+        return wait_until(lambda: self._scraped(service), what=self.said)
+
+    def _scraped(self, service: str) -> MetricsPage | None:
         try:
-            side = self.service(service).environ()["ADQL_SIDE"]
-            with Connection(side, token=lambda: None, timeout_seconds=5) as connection:
-                lines = bytes(connection.request("GET", routes.METRICS).body).decode().splitlines()
+            return scrape(self.service(service).environ()["ADQL_SIDE"])
         except (AdqlError, psutil.Error, OSError, KeyError):
             return None
-        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
+
+    def has_again(self, name: str, old: psutil.Process) -> bool:
+        """Whether another process than ``old`` is the service ``name`` now."""
+        new = self.find(name)
+        return new is not None and new.pid != old.pid
 
     def run_state(self) -> dict[str, Any]:
-        """GET /v1/run."""
+        """GET /v1/run, {} while nobody answers."""
         return self.ask("parameter-server", routes.RUN)
 
-    def table(self) -> dict[str, Any]:
-        """GET /v1/table."""
-        return self.ask("replay", routes.TABLE)
+    def sessions(self) -> list[dict[str, Any]]:
+        """The live sessions, none while nobody answers."""
+        return self.run_state().get("sessions", [])
+
+    def state(self) -> dict[str, Any]:
+        """The state of the run as soon as the parameter server answers."""
+        return wait_until(self.run_state, what=self.said)["state"]
+
+    def table_size(self) -> int:
+        """How much the replay table holds as soon as it answers."""
+        return wait_until(lambda: self.ask("replay", routes.TABLE), what=self.said)["size"]
 
     def learner_steps(self) -> int:
-        """The run's clock."""
-        return self.run_state().get("state", {}).get("learner_steps", 0)
+        """The run's clock as soon as the parameter server answers."""
+        return self.state()["learner_steps"]
 
-    def until_learning(self, steps: int = 1) -> int:
-        """Waits until ``steps`` more learner steps were applied; returns the clock then."""
+    def until_learning(self, steps: int = 1) -> None:
+        """Waits until ``steps`` more learner steps were applied."""
         goal = self.learner_steps() + steps
-        wait_until(lambda: self.learner_steps() >= goal)
-        return self.learner_steps()
+        wait_until(lambda: self.learner_steps() >= goal, what=self.said)
 
     def summary(self) -> dict[str, Any]:
         """summary.json."""

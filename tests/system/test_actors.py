@@ -18,8 +18,13 @@ ONE_AND_TWO = ("--learners", "1", "--actors", "2", *SMALL)
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> TrainProcess:
-    """One learner and two actors until the budget."""
+    """One learner and two actors until the budget.
+
+    The learner is held until both actors are there: none gets ahead of it, so none spends the budget alone.
+    """
     with TrainProcess(tmp_path_factory.mktemp("whole") / "run", "--steps", "4000", *ONE_AND_TWO) as training:
+        with suspended(training.service("learner-0")):
+            wait_until(lambda: roles(training).count("actor") == 2, what=training.said)
         assert training.process.wait(100) == 0, training.said()
     return training
 
@@ -62,18 +67,18 @@ def training(tmp_path: Path):
 
 
 def roles(training: TrainProcess) -> list[str]:
-    return sorted(session["role"] for session in training.run_state().get("sessions", []))
+    return sorted(session["role"] for session in training.sessions())
 
 
 def test_killed_actor_does_not_stop_training_and_is_started_again(training: TrainProcess):
     victim = training.service("actor-0")
     victim.kill()
     training.until_learning(200)
-    wait_until(lambda: started_again(training, "actor-0", victim))
+    wait_until(lambda: training.has_again("actor-0", victim))
     assert "actor-0 ended with code -9; starting it again in 0.5 s" in training.said()
-    wait_until(lambda: (training.metric("parameter-server", "adql_sessions_expired_total") or 0) >= 1)
+    wait_until(lambda: training.page("parameter-server").value("adql_sessions_expired_total") >= 1)
     wait_until(lambda: roles(training) == ["actor", "actor", "learner"])
-    assert training.run_state()["state"]["learners"] == 1
+    assert training.state()["learners"] == 1
     training.until_learning(200)
 
 
@@ -83,7 +88,7 @@ def test_learner_and_actor_told_to_end_exit_with_0_within_10_seconds_and_come_ba
         process.send_signal(signal.SIGTERM)
     for process in old.values():
         process.wait(10)
-    wait_until(lambda: all(started_again(training, name, process) for name, process in old.items()))
+    wait_until(lambda: all(training.has_again(name, process) for name, process in old.items()))
     assert all(f"{name} ended with code 0" in training.said() for name in old)
     training.until_learning(200)
 
@@ -98,7 +103,7 @@ def test_learner_whose_actors_hang_waits_for_them_and_goes_on_when_they_do(train
 
 
 def refused_samples(training: TrainProcess) -> float:
-    return training.metric("replay", 'adql_replay_refused_total{verb="sample"}') or 0.0
+    return training.page("replay").value("adql_replay_refused_total", verb="sample")
 
 
 @contextlib.contextmanager
@@ -111,8 +116,3 @@ def suspended(*processes: psutil.Process) -> Iterator[None]:
     finally:
         for process in processes:
             process.resume()
-
-
-def started_again(training: TrainProcess, name: str, old: psutil.Process) -> bool:
-    new = training.find(name)
-    return new is not None and new.pid != old.pid

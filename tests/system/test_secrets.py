@@ -12,6 +12,7 @@ from adql.wire import routes
 from adql.wire.connection import Connection
 from tests.store_process import running_store
 from tests.system.launched import TINY, launched
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 PASSWORD = "a-password-of-the-store"
@@ -67,8 +68,7 @@ def test_token_and_password_stand_in_no_log_argument_variable_metric_or_file_of_
         words = ["--output", run, *TINY, "training.environment_steps=4000"]
         with launched(tmp_path / "log", "train", *words, environ=environ) as train:
             watcher = Watcher(train.process.pid)
-            while train.process.poll() is None:
-                watcher.look()
+            wait_until(lambda: watcher.look() or train.process.poll() is not None, what=train.said)
             assert train.process.returncode == 0, train.said()
     assert len(watcher.token) >= 32
     for place in ("argv", "environment", "metrics"):
