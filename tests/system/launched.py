@@ -75,7 +75,9 @@ class Launched:
         self.process.wait()
         _, alive = psutil.wait_procs(left, timeout=10)  # they end with their parent, if they do not hang
         for child in alive:
-            child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(alive, timeout=10)
 
 
 @contextlib.contextmanager
