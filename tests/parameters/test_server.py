@@ -382,7 +382,7 @@ def test_changes_grow_with_whatever_a_commit_would_save():
 
 
 def test_session_that_expires_while_another_one_is_looked_for_is_a_change_to_be_saved():
-    clock = FakeClock()
+    clock = Clock()
     server = owning_server(clock=clock)
     server.register("both")
     clock.now += 20
@@ -394,7 +394,7 @@ def test_session_that_expires_while_another_one_is_looked_for_is_a_change_to_be_
 
 
 def test_learner_that_asks_on_while_the_store_is_away_keeps_its_session():
-    clock = FakeClock()
+    clock = Clock()
     server = owning_server(clock=clock)
     session = server.register("both").identifier
     server.available = False
