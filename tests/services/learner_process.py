@@ -12,9 +12,8 @@ from typing import Any
 import psutil
 
 from adql.config import LearnerSettings, RunSpecification, child_environment, to_yaml
-from adql.errors import AdqlError
 from adql.wire import routes
-from adql.wire.connection import Connection
+from tests.services import side_port
 from tests.services.parameter_process import ServerProcess
 from tests.services.replay_process import RunningReplay, running_replay
 from tests.waiting import wait_until
@@ -67,12 +66,8 @@ class Process:
         return self
 
     def _is_ready(self) -> bool:
-        with Connection(self.side, token=lambda: None, timeout_seconds=5) as connection:
-            try:
-                return connection.request("GET", routes.READYZ).status == 200
-            except AdqlError:
-                assert self.process.poll() is None, self._log.read_text()
-                return False
+        assert self.process.poll() is None, self._log.read_text()
+        return side_port.probe(self.side) == 200
 
     def cpu_seconds(self) -> float:
         times = psutil.Process(self.process.pid).cpu_times()

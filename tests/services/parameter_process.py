@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from adql.config import RunSpecification, config_hash
-from adql.errors import AdqlError
 from adql.wire import routes
 from adql.wire.connection import Connection
 from adql.wire.evaluation_client import EvaluationClient
 from adql.wire.parameter_client import ParameterClient
 from adql_services.parameter_server.opening import manifest
+from tests.services import side_port
 from tests.waiting import wait_until
 
 _PROGRAM = """
@@ -72,11 +72,7 @@ class ServerProcess:
 
     def probe(self, path: str) -> int:
         """Returns the status of a path of the side port, 0 when nobody is there."""
-        with Connection(self.side, token=lambda: None, timeout_seconds=5) as connection:
-            try:
-                return connection.request("GET", path).status
-            except AdqlError as error:
-                return 0 if error.kind == "transport" else error.status
+        return side_port.probe(self.side, path)
 
     def get(self, path: str) -> Any:
         """Returns the JSON at ``path``."""

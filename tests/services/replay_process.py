@@ -2,10 +2,10 @@
 
 import json
 import random
-import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from adql.config import RunSpecification, config_hash, specification_from
-from adql.errors import UnavailableError
-from adql.wire import routes
-from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
+from tests.services import side_port
 from tests.waiting import wait_until
 
 SIGNATURE = {"observation_shape": [4], "actions": 3}
@@ -58,10 +56,24 @@ def start_replay(directory: Path, specification: RunSpecification, listen: str, 
         "side": f"unix:{directory}/side.sock",
         "directory": str(directory / "volume"),
         "auth": False,
+        "exit_with_parent": threading.current_thread() is threading.main_thread(),
     }
     arguments = [json.dumps(specification.model_dump(mode="json")), json.dumps(own | settings)]
     with (directory / "log").open("ab") as log:
         return subprocess.Popen([sys.executable, "-c", _PROGRAM, *arguments], stderr=log)
+
+
+@contextmanager
+def started_replay(
+    directory: Path, specification: RunSpecification, listen: str, **settings
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yields a service that was just started; ends it, whatever happened."""
+    process = start_replay(directory, specification, listen, **settings)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @dataclass
@@ -72,35 +84,22 @@ class RunningReplay:
     side: str
     process: "subprocess.Popen[bytes]"
 
-    def resident_bytes(self) -> int:
-        """Returns the process's memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
-
 
 @contextmanager
 def running_replay(directory: Path, specification: RunSpecification, **settings) -> Iterator[RunningReplay]:
-    """Starts the service, waits until it is ready, and ends it by SIGTERM, which must give exit code 0."""
+    """Starts the service, waits until it is ready, and ends it by SIGTERM, which must give exit code 0.
+
+    After a failure it is killed.
+    """
     address, side = f"unix:{directory}/replay.sock", f"unix:{directory}/side.sock"
-    process = start_replay(directory, specification, address, **settings)
-    try:
+    with started_replay(directory, specification, address, **settings) as process:
         wait_until_ready(process, side)
         yield RunningReplay(address, side, process)
-    finally:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(20)
-    assert code in (0, -signal.SIGKILL), (directory / "log").read_text()
+        assert process.wait(20) in (0, -signal.SIGKILL), (directory / "log").read_text()
 
 
 def wait_until_ready(process: "subprocess.Popen[bytes]", side: str) -> None:
     """Returns when /readyz answers 200."""
-    wait_until(lambda: process.poll() is not None or _is_ready(side))
+    wait_until(lambda: process.poll() is not None or side_port.probe(side) == 200)
     assert process.poll() is None, "the service ended"
-
-
-def _is_ready(side: str) -> bool:
-    with Connection(side, token=lambda: None) as connection:
-        try:
-            return connection.request("GET", routes.READYZ).status == 200
-        except UnavailableError:
-            return False

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adql.errors import AdqlError
 from adql.wire.connection import Connection
 from tests.ports import free_port
+from tests.services import side_port
 from tests.waiting import wait_until
 
 PROGRAM = str(Path(__file__).with_name("small_service.py"))
@@ -45,23 +45,37 @@ class Running:
 
     def probe(self, path: str) -> int:
         """Returns the status of a path of the side port, 0 when nobody is there."""
-        with self.side_connection() as connection:
-            try:
-                return connection.request("GET", path).status
-            except AdqlError as error:
-                return 0 if error.kind == "transport" else error.status
+        return side_port.probe(self.side, path)
 
     def ended(self, seconds: float = 10.0) -> int:
         """Returns the exit code of a process that ends within ``seconds``."""
         return self.process.wait(seconds)
 
 
-def launch(directory: Path, kind: str = "unix", start: str = "") -> Running:
-    """Starts the process and returns at once."""
+def command_of(listen: str, side: str, directory: Path, start: str = "") -> list[str]:
+    """Returns the command that is the small service."""
+    return [sys.executable, PROGRAM, listen, side, str(directory), start]
+
+
+@contextlib.contextmanager
+def started(command: list[str], listen: str, side: str, directory: Path) -> Iterator[Running]:
+    """Yields a process that was just started; ends it, whatever happened."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield Running(process, listen, side, directory)
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def launch(directory: Path, kind: str = "unix", start: str = "") -> Iterator[Running]:
+    """Yields a small service that was just started; ends it, whatever happened."""
     names = ("main", "side")
-    addresses = [f"unix:{directory}/{n}.sock" if kind == "unix" else f"http://127.0.0.1:{free_port()}" for n in names]
-    command = [sys.executable, PROGRAM, *addresses, str(directory), start]
-    return Running(subprocess.Popen(command, stderr=subprocess.PIPE, text=True), *addresses, directory)
+    listen, side = (
+        f"unix:{directory}/{n}.sock" if kind == "unix" else f"http://127.0.0.1:{free_port()}" for n in names
+    )
+    with started(command_of(listen, side, directory, start), listen, side, directory) as service:
+        yield service
 
 
 @contextlib.contextmanager
@@ -69,10 +83,6 @@ def running(directory: Path, kind: str = "unix", token: str | None = None) -> It
     """Yields a service that is ready; ends it, whatever happened."""
     if token:
         (directory / "token").write_text(token)
-    service = launch(directory, kind)
-    try:
+    with launch(directory, kind) as service:
         wait_until(lambda: service.process.poll() is not None or service.probe("/readyz") == 200)
         yield service
-    finally:
-        service.process.kill()
-        service.process.communicate()

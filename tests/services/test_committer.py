@@ -93,21 +93,18 @@ def test_version_is_kept_until_the_durable_record_no_longer_waits_for_it(machine
             reported.extend(state.record.evaluations.waiting)
             machine.report(run_record.result_of(reported[0], Episodes((1.0, 1.0), (1, 1), None, 0.1)))
 
-    async def scenario(committing):
-        task = asyncio.create_task(committing.run())
+    def pushes_of_two_evaluations():
+        """Five updates make an evaluation due; the next five come once a commit has made the first one."""
         for identifier in (1, 2):
             push_many(machine, session, 5)
             committing.hurry()
-            async with asyncio.timeout(10):
-                while run_record.find_task(machine.evaluations, identifier) is None:
-                    await asyncio.sleep(0.005)
-        committing.end()
-        await task
+            while run_record.find_task(machine.evaluations, identifier) is None:
+                yield True
 
     reported: list[run_record.Task] = []
     session, store.before = machine.register("both").identifier, report_the_first
-    committing = committer_of(machine, store, volume)
-    asyncio.run(scenario(committing))
+    committing, pushes = committer_of(machine, store, volume), pushes_of_two_evaluations()
+    asyncio.run(run_while(committing, lambda: next(pushes, False)))
     assert [task.identifier for task in machine.evaluations.waiting] == [2]
     assert len(volume.read_for_evaluation(reported[0], machine.identity.config_hash)) == SIZE
 

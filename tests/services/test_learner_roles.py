@@ -1,17 +1,16 @@
 """`adql learner` in its roles apart: real processes, beside a real parameter server and a real replay service."""
 
-import random
 import time
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
-from adql.config import RunSpecification, config_hash, specification_from
+from adql.config import RunSpecification, specification_from
 from adql.types import TransitionBatch
-from adql.wire.replay_client import ReplayClient
 from tests.services.learner_process import Process, Services, running
 from tests.services.metrics_page import scrape
+from tests.services.replay_process import replay_client
 from tests.waiting import wait_until
 
 SIGNATURE = {"observation_shape": [4], "actions": 2}
@@ -39,18 +38,8 @@ SHORT = specification("CartPole-v1", environment_steps=1_000)
 
 def insert_random(services: Services, count: int) -> None:
     """Inserts as an actor would, in chunks of 50, as the table allows it."""
-    spec, rng = services.server.specification, np.random.default_rng(3)
-    client = ReplayClient(
-        services.replay.address,
-        token=lambda: None,
-        signature=spec.environment.signature,
-        session="hand",
-        config_hash=config_hash(spec),
-        clock=time.monotonic,
-        sleep=time.sleep,
-        rng=random.Random(1),
-    )
-    with closing(client):
+    rng = np.random.default_rng(3)
+    with closing(replay_client(services.replay.address, services.server.specification, session="hand")) as client:
         for _ in range(count // 50):
             seen = rng.normal(size=(50, 4)).astype(np.float32)
             action = rng.integers(2, size=50).astype(np.int32)

@@ -1,11 +1,9 @@
 """How a service starts, stops and fails, as a real process."""
 
-import fcntl
 import signal
 import stat
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 
 from adql.errors import WireError
 from adql_services.runtime.side_port import Health
-from tests.services.running import Running, launch, running
+from tests.services.raw_socket import wait_until_read
+from tests.services.running import command_of, launch, running, started
 from tests.waiting import wait_until
 
 HALF_HEAD = b"GET /v1/stale HTTP/1.1\r\nHost"
@@ -58,9 +57,8 @@ def test_two_hundred_half_open_and_half_body_connections_do_not_stop_sigterm(eit
         peer.close()
 
 
-def wait_until_read(peer):
-    """Waits until the service has taken everything that ``peer``, a unix socket, sent."""
-    wait_until(lambda: fcntl.ioctl(peer, termios.TIOCOUTQ, bytes(4)) == bytes(4))
+AT_ONCE_SECONDS = 3.5
+"""Below the grace that the service gives to requests under way."""
 
 
 @pytest.mark.parametrize("sent", [HALF_HEAD, HALF_BODY, SMALL_HALF_BODY])
@@ -69,7 +67,7 @@ def test_a_request_that_is_not_here_whole_is_given_up_at_once(service, sent):
         peer.sendall(sent)
         wait_until_read(peer)
         service.process.send_signal(signal.SIGTERM)
-        assert service.ended(2.5) == 0 and peer.recv(1000) == b""
+        assert service.ended(AT_ONCE_SECONDS) == 0 and peer.recv(1000) == b""
 
 
 def test_what_is_under_way_is_answered_before_the_end(service):
@@ -97,7 +95,7 @@ def test_a_long_poll_ends_at_once_when_the_service_stops(service):
         start = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         assert peer.recv(1000).startswith(b"HTTP/1.1 304")
-    assert time.monotonic() - start < 2 and service.ended(5) == 0
+    assert time.monotonic() - start < AT_ONCE_SECONDS and service.ended(5) == 0
 
 
 def test_connections_that_say_too_little_are_closed_with_408(tmp_path):
@@ -137,28 +135,28 @@ def test_a_failure_in_the_background_is_one_line_and_exit_1(service):
 
 
 def test_a_start_that_a_person_has_to_mend_is_one_line_and_exit_2(tmp_path):
-    service = launch(tmp_path, start="refuse")
-    _, errors = service.process.communicate(timeout=15)
+    with launch(tmp_path, start="refuse") as service:
+        _, errors = service.process.communicate(timeout=15)
     assert service.process.returncode == 2
     assert errors.splitlines()[-1] == "adql: error: the volume knows this run; run adql restore"
     assert "Traceback" not in errors
 
 
 def test_while_starting_the_service_lives_is_not_ready_and_can_be_stopped(tmp_path):
-    service = launch(tmp_path, start="hang")
-    wait_until(lambda: service.probe("/livez") == 200)
-    assert service.probe("/readyz") == 503
-    service.process.send_signal(signal.SIGTERM)
-    _, errors = service.process.communicate(timeout=5)
+    with launch(tmp_path, start="hang") as service:
+        wait_until(lambda: service.probe("/livez") == 200)
+        assert service.probe("/readyz") == 503
+        service.process.send_signal(signal.SIGTERM)
+        _, errors = service.process.communicate(timeout=5)
     assert service.process.returncode == 0 and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("end", ["hang-at-end", "block-at-end"])
 def test_an_end_that_hangs_is_cut_off_with_one_line_and_exit_1(tmp_path, end):
-    service = launch(tmp_path, start=end)
-    wait_until(lambda: service.probe("/readyz") == 200)
-    service.process.send_signal(signal.SIGTERM)
-    _, errors = service.process.communicate(timeout=5)
+    with launch(tmp_path, start=end) as service:
+        wait_until(lambda: service.probe("/readyz") == 200)
+        service.process.send_signal(signal.SIGTERM)
+        _, errors = service.process.communicate(timeout=5)
     assert service.process.returncode == 1 and "told to end 1 s ago" in errors.splitlines()[-1]
 
 
@@ -180,11 +178,10 @@ sys.exit(worker.run_worker("worker", LearnerSettings(auth=False), sys.argv[1], w
 
 def test_a_worker_that_does_not_let_itself_be_interrupted_is_cut_off_with_exit_1(tmp_path):
     side = f"unix:{tmp_path}/side.sock"
-    command = [sys.executable, "-c", WORKER, side]
-    service = Running(subprocess.Popen(command, stderr=subprocess.PIPE, text=True), "", side, tmp_path)
-    wait_until(lambda: service.probe("/readyz") == 200)
-    service.process.send_signal(signal.SIGTERM)
-    _, errors = service.process.communicate(timeout=8)
+    with started([sys.executable, "-c", WORKER, side], "", side, tmp_path) as service:
+        wait_until(lambda: service.probe("/readyz") == 200)
+        service.process.send_signal(signal.SIGTERM)
+        _, errors = service.process.communicate(timeout=8)
     assert service.process.returncode == 1 and "told to end 2 s ago" in errors.splitlines()[-1]
 
 
@@ -228,10 +225,7 @@ def test_sockets_belong_to_their_owner_alone_and_are_removed_at_the_end(tmp_path
     ],
 )
 def test_an_address_that_cannot_be_listened_on_is_one_line_and_exit_2(tmp_path, address, complaint):
-    service = launch(tmp_path)
-    service.process.kill()
-    service.process.communicate()
-    command = [*service.process.args[:2], address, *service.process.args[3:]]
+    command = command_of(address, f"unix:{tmp_path}/side.sock", tmp_path)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=15)
     assert ended.returncode == 2 and complaint in ended.stderr.splitlines()[-1] and "Traceback" not in ended.stderr
 
