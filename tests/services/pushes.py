@@ -1,4 +1,4 @@
-"""Updates to a parameter server under test, by the real client and by hand."""
+"""Updates to a parameter server under test, by the real client and by hand, and pulls that wait for them."""
 
 import json
 
@@ -7,6 +7,7 @@ import numpy as np
 from adql.types import ArraySpec
 from adql.wire import codec, routes
 from tests.parameters.servers import SIZE
+from tests.services.raw_socket import wait_until_waiting
 
 ONE = np.array([1, 0, 0, 0], np.float32)
 
@@ -42,3 +43,14 @@ def raw_push(connection, client, query="", **changes):
 def asked(connection, client):
     """Returns what the server says of the client's session."""
     return json.loads(bytes(connection.request("GET", routes.session(client.session)).body))
+
+
+def begin_waiting_pull(connection, client, address):
+    """Begins a pull of what is newer than ``client`` knows, and returns once the server lets it wait.
+
+    The server would let it wait three times as long as ``connection.finish`` waits: what that returns was woken.
+    """
+    query = f"wait=30&status={client.state.status}"
+    known = {"If-None-Match": f'"{client.state.version}"'}
+    connection.begin("GET", f"{routes.PARAMETERS}?{query}", headers=known, timeout_seconds=10)
+    wait_until_waiting(connection, address)

@@ -1,7 +1,6 @@
 """The real client through the real service, over a real unix socket, with a real store."""
 
 import json
-import threading
 import time
 
 import numpy as np
@@ -18,13 +17,14 @@ from adql.errors import (
     WrongRunError,
 )
 from adql.parameters.tensors import read_tensors
-from adql.types import Version
+from adql.types import ArraySpec, Version
 from adql.wire import codec, routes
+from adql.wire.connection import Connection
 from adql.wire.evaluation_client import EvaluationResult
 from adql.wire.run_state import from_headers
 from tests.parameters.servers import SIZE, tiny_specification
 from tests.services.parameter_process import ServerProcess
-from tests.services.pushes import ONE, asked, push, raw_push
+from tests.services.pushes import ONE, asked, begin_waiting_pull, push, raw_push
 from tests.waiting import wait_until
 
 
@@ -39,7 +39,7 @@ def server(redis_url, tmp_path_factory):
 # Answers to a push
 
 
-def test_200_applied_carries_version_staleness_and_parameters(client):
+def test_answer_to_an_applied_push_carries_version_staleness_and_parameters(client):
     before = client.pull(None)
     answer = push(client)
     assert (answer.outcome, answer.staleness) == ("applied", 0)
@@ -48,14 +48,14 @@ def test_200_applied_carries_version_staleness_and_parameters(client):
     assert client.state.version == answer.parameters.version
 
 
-def test_200_duplicate_repeats_the_first_answer(connection, client):
+def test_push_that_comes_again_is_a_duplicate_and_repeats_the_first_answer(connection, client):
     first = raw_push(connection, client)
     again = raw_push(connection, client)
     assert (first.text("outcome"), again.text("outcome")) == ("applied", "duplicate")
     assert first.integer("applied_version") == again.integer("applied_version") == again.integer("version")
 
 
-def test_409_superseded_and_gap_and_unknown_session(connection, client):
+def test_sequence_that_is_over_or_leaves_a_gap_and_an_unknown_session_are_refused_each_as_itself(connection, client):
     for sequence in range(2):
         raw_push(connection, client, sequence=sequence)
     with pytest.raises(SupersededSequenceError):
@@ -67,7 +67,7 @@ def test_409_superseded_and_gap_and_unknown_session(connection, client):
         raw_push(connection, client, session="stranger")
 
 
-def test_409_stale_gives_the_client_new_parameters(client):
+def test_stale_push_gives_the_client_new_parameters(client):
     old = client.state.version
     for _ in range(9):
         push(client)
@@ -77,7 +77,7 @@ def test_409_stale_gives_the_client_new_parameters(client):
     assert push(client).outcome == "applied"
 
 
-def test_422_not_finite_gives_the_client_new_parameters(client):
+def test_push_that_is_not_finite_gives_the_client_new_parameters(client):
     answer = push(client, vector=np.array([np.nan, 0, 0, 0], np.float32))
     assert answer.outcome == "invalid"
     assert np.isfinite(answer.parameters.vector).all()
@@ -87,13 +87,15 @@ def test_422_not_finite_gives_the_client_new_parameters(client):
 @pytest.mark.parametrize(
     "changes", [{"run_id": "other"}, {"config_hash": "0" * 64}, {"epoch": 10**6}], ids=["run", "configuration", "epoch"]
 )
-def test_412_other_run_configuration_or_newer_epoch(connection, client, changes, server):
+def test_push_of_another_run_or_configuration_or_of_a_newer_epoch_is_refused_and_ends_nothing(
+    connection, client, changes, server
+):
     with pytest.raises(WrongRunError):
         raw_push(connection, client, **changes)
     assert server.process.poll() is None
 
 
-def test_426_other_wire_number(connection, client):
+def test_another_wire_number_is_refused_by_name_in_pushes_and_registrations(connection, client):
     body = bytearray(b"".join(codec.encode({}, {"update": ONE})))
     body[4] = 99
     with pytest.raises(WireVersionError, match="99"):
@@ -116,13 +118,13 @@ def test_426_other_wire_number(connection, client):
         {"session": 7},
     ],
 )
-def test_422_malformed_changes_nothing(connection, client, changes):
+def test_malformed_push_is_refused_and_changes_nothing(connection, client, changes):
     with pytest.raises(MalformedBodyError):
         raw_push(connection, client, **changes)
     assert raw_push(connection, client).text("outcome") == "applied"
 
 
-def test_413_and_415(connection):
+def test_push_that_is_too_large_or_of_another_media_type_is_refused(connection):
     with pytest.raises(BodyTooLargeError):
         headers = {"Content-Type": routes.BINARY}
         connection.request("POST", routes.UPDATES, headers=headers, body=[bytes(100_000)])
@@ -212,16 +214,12 @@ def test_pull_of_the_known_version_is_not_modified(client):
     assert client.pull(Version(newer.epoch - 1, newer.number)).version == newer
 
 
-def test_waiting_pull_is_answered_by_the_next_version(server, client):
-    known = client.state.version
-    waiting, pulled = server.client(seed=9), []
-    waiting.register()
-    thread = threading.Thread(target=lambda: pulled.append(waiting.pull(known, wait_seconds=20)))
-    thread.start()
-    push(client)
-    thread.join(10)
-    assert pulled[0].version > known
-    waiting.close()
+def test_waiting_pull_is_answered_by_the_next_version(server, connection, client):
+    begin_waiting_pull(connection, client, server.listen)
+    newer = push(client).parameters
+    woken = connection.finish().message([ArraySpec("parameters", (SIZE,))])
+    assert (woken.integer("epoch"), woken.integer("version")) == newer.version
+    np.testing.assert_array_equal(woken.arrays["parameters"], newer.vector)
 
 
 def test_waiting_pull_ends_after_its_time(client):
@@ -276,7 +274,7 @@ def test_report_of_an_unknown_evaluation_or_of_another_version_changes_nothing_a
         client.close(), evaluator.close()
 
 
-def test_422_report_of_an_evaluation_with_other_episodes_leaves_it_waiting(redis_url, tmp_path):
+def test_report_of_an_evaluation_with_other_episodes_is_refused_and_leaves_it_waiting(redis_url, tmp_path):
     with ServerProcess(tmp_path, tiny_specification(run={"name": "report"}), redis_url) as server:
         client, evaluator = server.client(), server.evaluator()
         client.register()
@@ -324,11 +322,14 @@ def evaluate_next(client, evaluator, mean):
 def test_idle_learner_is_woken_by_a_new_status(redis_url, tmp_path):
     specification = tiny_specification(run={"name": "idle"}, training={"environment_steps": 2_000})
     with ServerProcess(tmp_path, specification, redis_url) as server:
-        client, idle, answers = server.client(), server.client(seed=1), []
+        client, idle = server.client(), server.client(seed=1)
         client.register(), idle.register()
-        thread = threading.Thread(target=lambda: answers.append(idle.pull(idle.state.version, wait_seconds=20)))
-        thread.start()
-        client.progress(2_000)
-        thread.join(10)
-        assert (answers, idle.state.status) == ([None], "budget")
+        with Connection(server.listen, token=lambda: None) as waiting:
+            begin_waiting_pull(waiting, idle, server.listen)
+            client.progress(2_000)
+            woken = waiting.finish()
+        assert (woken.status, from_headers(woken.headers).status) == (304, "budget")
+        start = time.monotonic()  # a client that says which status it knows does not wait for the one that is there
+        assert idle.pull(idle.state.version, wait_seconds=30) is None and idle.state.status == "budget"
+        assert time.monotonic() - start < 10
         client.close(), idle.close()

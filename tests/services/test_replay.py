@@ -1,5 +1,5 @@
+import itertools
 import json
-import threading
 import time
 from contextlib import closing
 
@@ -15,8 +15,11 @@ from adql.wire import codec, routes
 from adql.wire.connection import Connection
 from adql_services.replay.app import _Limits
 from tests.replay.tables import numbers_of, transitions
+from tests.services.memory import memory
 from tests.services.plain_http import ask
+from tests.services.raw_socket import wait_until_waiting
 from tests.services.replay_process import FREE, replay_client, replay_run, running_replay
+from tests.waiting import wait_until
 
 LIMITED = replay_run(samples_per_insert=4.0)
 
@@ -71,21 +74,30 @@ def test_priorities_that_come_back_change_what_is_drawn(free):
 
 
 def test_a_learner_that_is_too_fast_waits_until_the_other_side_moves(limited):
-    client, other = replay_client(limited.address, LIMITED), replay_client(limited.address, LIMITED, session="b")
-    assert client.insert(TransitionBatch(**transitions(0, 100)))
-    while client.insert(TransitionBatch(**transitions(0, 100))):
-        pass
-    outcomes: list[bool] = []
-    chunk = TransitionBatch(**transitions(0, 50))
-    waiting = threading.Thread(target=lambda: outcomes.append(client.insert(chunk, 1.0)))
-    waiting.start()
-    while other.table()["learners"] < 1 or other.table()["samples"] < 256:
-        other.begin_sample(8, 32)
-        other.finish_sample()
-    waiting.join()
-    assert outcomes == [True]
-    client.close()
-    other.close()
+    """Where the machine stands still for the second that an insert may wait, the next one shows it as well."""
+    with (
+        closing(replay_client(limited.address, LIMITED)) as filling,
+        closing(replay_client(limited.address, LIMITED, session="b")) as sampling,
+        Connection(limited.address, token=lambda: None) as waiting,
+    ):
+        numbers, outcomes = itertools.count(), []
+
+        def went_on_with_a_sample() -> bool:
+            assert not all(filling.insert(TransitionBatch(**transitions(0, 50))) for _ in range(100))
+            body = insert_body(transitions(0, 50), chunk=next(numbers), config_hash=config_hash(LIMITED))
+            waiting.begin("POST", f"{routes.INSERT}?wait=1", headers=BINARY, body=[body])
+            wait_until_waiting(waiting, limited.address)
+            start = time.monotonic()
+            sampling.begin_sample(8, 32)
+            assert sampling.finish_sample() is not None
+            try:
+                inserted = json.loads(bytes(waiting.finish().body))["inserted"]
+            except RateLimitedError:
+                return False
+            outcomes.append((inserted, time.monotonic() - start))
+            return inserted == 50 and time.monotonic() - start < 0.5
+
+        wait_until(went_on_with_a_sample, seconds=20, what=lambda: str(outcomes))
 
 
 def test_a_wait_that_comes_to_nothing_ends_within_its_second_and_says_when_to_come_again(limited):
@@ -202,11 +214,11 @@ def test_memory_stays_bounded_when_ten_times_the_capacity_is_inserted(free):
     chunk = TransitionBatch(**transitions(0, 1_000))
     for _ in range(20):
         client.insert(chunk)
-    before = free.resident_bytes()
+    before = memory(free.process.pid)
     for _ in range(60):
         assert client.insert(chunk)
     assert client.table()["bytes"] == 2_000 * 44
-    assert free.resident_bytes() - before < 16 * 1024**2
+    assert memory(free.process.pid) - before < 16 * 1024**2
     client.close()
 
 
