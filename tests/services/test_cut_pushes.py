@@ -54,7 +54,7 @@ def boundaries(sent: bytes) -> list[int]:
 
 
 def test_learner_killed_after_any_part_of_a_push_changes_nothing(tmp_path):
-    run = tiny_specification(durability={"lease_seconds": 2.0})
+    run = tiny_specification(durability={"lease_seconds": 10.0})
     with running_store(tmp_path / "store") as store, ServerProcess(tmp_path / "server", run, store.url) as server:
         client = server.client()
         before = client.register().version

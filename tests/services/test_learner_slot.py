@@ -23,7 +23,7 @@ RUN = specification_from(
         },
         "network": {"hidden": [4]},
         "exploration": {"kind": "ladder", "actors": 4},
-        "durability": {"lease_seconds": 0.5},
+        "durability": {"lease_seconds": 3.0},
     }
 )
 """Two slots of two copies."""
