@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 OK = 0
+ASSIGNMENT = re.compile(r"[^/=]*=")
+"""Of key=value; a file whose path has an = in it is written with a / before that."""
 EVALUATION_SEED = 2**31
 """Beyond every seed of training and of a run's own evaluations."""
 SETTINGS = {
@@ -72,19 +75,35 @@ class _Version(argparse.Action):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 the run failed, 2 bad input."""
+    _open_missing_streams()
     options = _options(arguments)
     if "" not in sys.path:
         sys.path.append("")  # last of all: a module that environment.allow names may lie in the current folder
-    from adql.errors import AdqlError
+    from adql.errors import AdqlError, InputError
     from adql_services.runtime.failure import tell
 
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
     except AdqlError as error:
         return tell(error)
+    except BrokenPipeError:  # who reads the answer has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        return tell(InputError(f"{error.filename or 'stdout'}: {error.strerror or error}; mend that and try again"))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _open_missing_streams() -> None:
+    """What was closed is /dev/null: else the next files that are opened would take its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -197,7 +216,7 @@ def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
     """Returns the file and the key=value assignments of a command line; options count as assignments."""
     from adql.errors import ConfigError
 
-    files = [word for word in options.specification if "=" not in word]
+    files = [word for word in options.specification if not ASSIGNMENT.match(word)]
     if len(files) > 1:
         raise ConfigError(f"{' and '.join(files)}: name one SPEC.yaml at most; keys are written key=value")
     keys = {
@@ -207,7 +226,7 @@ def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
         "run.seed": getattr(options, "seed", None),
         "training.environment_steps": getattr(options, "steps", None),
     }
-    assignments = [word for word in options.specification if "=" in word]
+    assignments = [word for word in options.specification if ASSIGNMENT.match(word)]
     assignments += [f"{key}={value}" for key, value in keys.items() if value is not None]
     return Path(files[0]) if files else None, assignments
 

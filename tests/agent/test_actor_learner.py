@@ -44,6 +44,14 @@ def test_a_learner_that_only_fills_the_table_tells_the_server_its_steps():
         assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
 
 
+def test_a_learner_that_learns_without_a_push_yet_tells_the_server_its_steps():
+    run = run_of(1, "update.sync_every=100000")
+    while run.studies[0].record.learner_steps < 100:
+        run.loops[0].turn()
+        assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
+    assert run.server.version.number == 0
+
+
 @pytest.mark.parametrize("rule", ["average", "elastic", "delta", "gradient"])
 def test_every_rule_counts_each_learner_step_once(rule: str):
     run = run_of(2, f"update.rule={rule}")

@@ -1,5 +1,6 @@
 import sys
 
+import psutil
 import pytest
 
 from adql.errors import InputError, RunFailedError
@@ -47,6 +48,17 @@ def test_dead_child_comes_back_after_a_pause(supervisor, tmp_path, clock, said):
     clock.now += 0.6
     supervisor.check()
     assert supervisor.state_of("learner-0") == "running" and supervisor.children["learner-0"].pid != first
+
+
+def test_what_a_child_started_itself_ends_with_it(supervisor, tmp_path):
+    place = tmp_path / "pid"
+    program = (
+        f"import os, time\nif os.fork() == 0:\n    open({str(place)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    )
+    supervisor.start(child(tmp_path, program))
+    pid = int(wait_until(lambda: place.exists() and place.read_text()))
+    supervisor.stop(["learner-0"], 5.0)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, seconds=5.0)
 
 
 def test_crash_loop_ends_the_run_with_the_last_words(supervisor, tmp_path, clock):

@@ -108,6 +108,24 @@ def test_connections_that_say_too_little_are_closed_with_408(tmp_path):
             peer.close()
 
 
+@pytest.mark.parametrize("line", ["GET /v1/slow", "POST /v1/updates", "GET /v1/nothing", "DELETE /v1/json"])
+def test_connection_whose_request_was_answered_does_not_live_on_the_body_that_was_announced(service, line):
+    """One byte at a time would keep it open for 8 million years."""
+    with service.raw() as peer:
+        peer.sendall(f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: {2**60}\r\n\r\n".encode())
+        assert peer.recv(1000).startswith(b"HTTP/1.1 ")
+        wait_until(lambda: is_closed_to(peer), seconds=20.0)
+
+
+def is_closed_to(peer) -> bool:
+    """Sends one more byte of a body."""
+    try:
+        peer.sendall(b"x")
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    return False
+
+
 def test_no_new_connection_is_taken_after_the_end_began(service):
     with service.raw() as peer:
         peer.sendall(STUCK)

@@ -1,6 +1,8 @@
 """What a person may type wrong: one line with the way out, exit code 2, no traceback, nothing lost."""
 
 import json
+import os
+import shlex
 import shutil
 import signal
 import socket
@@ -14,7 +16,7 @@ from adql.agent.environments import make_environment
 from adql.agent.policy import load_policy
 from tests.ports import free_port
 from tests.store_process import running_store
-from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, launched, steps
+from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, command, launched, steps
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -206,6 +208,39 @@ def test_misspelt_command_or_option_is_one_line_with_what_may_be_meant(words, pa
     refused = adql(*words)
     check_refused(refused, part, "--help` says what there is")
     assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["config", "show"], ["doctor"]])
+def test_answer_that_cannot_be_written_is_no_traceback(words):
+    for where, code in ((">/dev/full", 2), ("| true; exit ${PIPESTATUS[0]}", None)):
+        line = f"{shlex.join(command(*words))} {where}"
+        done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr and "Exception" not in done.stderr, done.stderr
+        assert code is None or done.returncode == code
+
+
+def test_folder_whose_name_is_no_utf_8_is_refused_and_left_out(tmp_path):
+    name = os.fsencode(tmp_path) + b"/m\xff"
+    words = [*command("train", *SHORT, "--output"), name]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    check_refused(done, "is no name in UTF-8; choose another DIR")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [" v1", "null", "a: b", "x=1", "2026-11-22", "a #b"])
+def test_run_is_in_the_folder_that_was_named_and_touches_no_other(tmp_path, name):
+    neighbour = tmp_path / name.strip()[:1]
+    done = adql("train", *SHORT, "--output", name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [name] and not neighbour.exists()
+    assert (tmp_path / name / "replay").is_dir() and (tmp_path / name / "evaluations.csv").exists()
+    assert adql("evaluate", name, "--episodes", 1, cwd=tmp_path).returncode == 0
+
+
+def test_folder_of_logs_that_was_removed_is_made_again(copied):
+    shutil.rmtree(copied / "logs")
+    done = adql("resume", copied, "training.environment_steps=4000")
+    assert done.returncode == 0, done.stderr
 
 
 def test_run_whose_state_is_in_a_named_store_is_looked_for_nowhere_else(tmp_path):

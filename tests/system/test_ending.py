@@ -2,15 +2,17 @@
 
 import csv
 import json
+import shlex
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.system.launched import LONG, SHORT, adql, launched, steps
+from tests.system.launched import ENVIRONMENT, LONG, SHORT, adql, command, launched, steps
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -55,6 +57,34 @@ def test_children_that_hang_are_killed_within_a_bound_and_the_exit_code_says_so(
         assert time.monotonic() - start < 20.0
     check_gone(children)
     assert "replay, store did not end in time and had to be killed" in train.said().strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("lost", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+def test_run_that_nobody_can_see_any_more_goes_on_to_its_end(tmp_path, lost):
+    run = tmp_path / "run"
+    words = shlex.join(command("train", "--output", run, *SHORT))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} {lost}"], env=ENVIRONMENT, capture_output=True, timeout=90, check=False
+    )
+    assert done.returncode == 0
+    assert json.loads((run / "summary.json").read_text())["status"] == "budget" and (run / "report.html").exists()
+
+
+def test_run_whose_reader_is_gone_goes_on_to_its_end(tmp_path):
+    run = tmp_path / "run"
+    words = shlex.join(command("train", "--output", run, *SHORT))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} 2>&1 | head -1; exit ${{PIPESTATUS[0]}}"], env=ENVIRONMENT, timeout=90, check=False
+    )
+    assert done.returncode == 0 and (run / "summary.json").exists()
+
+
+def test_terminal_that_goes_away_is_a_wish_to_stop(tmp_path):
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
+        wait_until(lambda: steps(run) > 0)
+        assert train.stop(signal.SIGHUP) == 0, train.said()
+    assert json.loads((run / "summary.json").read_text())["status"] == "stopped"
 
 
 def test_removed_folder_ends_the_run_with_one_line(tmp_path):

@@ -22,7 +22,7 @@ class ActorLearner:
     def turn(self) -> None:
         """Acts one chunk and learns what it earned; waits in the table when both verbs are refused."""
         self._experience.gather(self._study.vector, self._parameters.state.clocks.environment_steps)
-        inserted, learned = self._experience.offer(), 0
+        inserted, learned, pushes = self._experience.offer(), 0, self._study.synchroniser.pushes
         self._earned += self._earnings(inserted)
         while not (inserted or learned) or self._earned >= self._study.request_size:
             samples = self._study.draw()
@@ -32,7 +32,7 @@ class ActorLearner:
             self._earned -= self._study.request_size
             self._study.learn_from(samples, self._experience.environment_steps)
             learned += len(samples)
-        if not learned:
+        if self._study.synchroniser.pushes == pushes:
             # No push tells the server that this learner lives, and how far the run's clock is: ε goes by that.
             self._parameters.progress(self._experience.environment_steps)
         if not (inserted or learned):

@@ -15,12 +15,12 @@ class LearningLoop:
         self._study, self._parameters = study, parameters
 
     def turn(self) -> None:
-        """Learns from one request's batches; refused even after a wait, it tells the server that it lives."""
-        samples = self._study.draw(WAIT_SECONDS)
-        if samples is None:
-            self._parameters.progress(NO_STEPS)
-        else:
+        """Learns from one request's batches; a turn without a push tells the server that this learner lives."""
+        samples, pushes = self._study.draw(WAIT_SECONDS), self._study.synchroniser.pushes
+        if samples is not None:
             self._study.learn_from(samples, NO_STEPS)
+        if self._study.synchroniser.pushes == pushes:
+            self._parameters.progress(NO_STEPS)
 
     def close(self) -> None:
         """Finishes learning; its report only renews the lease."""

@@ -28,7 +28,7 @@ def complaint(kind: type[BaseModel], error: Mapping[str, Any], name: str) -> str
         message = f"must be a list: [{error['input']}]"
     if error["type"] in ("model_type", "model_attributes_type"):
         message = "must be a mapping of keys, {key: value}, or a number where it is a schedule"
-    return f"{name}={error['input']!r}: {message}"
+    return f"{name}={_shown(error['input'])}: {message}"
 
 
 def near_keys(kind: type[BaseModel], key: str) -> list[str]:
@@ -81,3 +81,15 @@ def _section(kind: type[BaseModel], key: str) -> type[BaseModel] | None:
     annotation = kind.model_fields[key].annotation
     sections = (annotation, *get_args(annotation))
     return next((s for s in sections if isinstance(s, type) and issubclass(s, BaseModel)), None)
+
+
+def _shown(value: object) -> str:
+    try:
+        return shorten(repr(value))
+    except ValueError:  # Python does not write such numbers
+        return "a number of more than 4,300 digits"
+
+
+def shorten(text: str, most: int = 80) -> str:
+    """Returns ``text``, without its end where it is longer than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

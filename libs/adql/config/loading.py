@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from adql.config import yaml_text
-from adql.config.complaints import complaint, with_variables
+from adql.config.complaints import complaint, shorten, with_variables
 from adql.config.effective import effective
 from adql.config.section import Section
 from adql.config.specification import RunSpecification
@@ -203,13 +203,21 @@ def from_assignments(assignments: Sequence[str]) -> Tree:
 
 
 def from_environment(environ: Mapping[str, str], kind: type[BaseModel]) -> Tree:
-    """Picks the variables that name a field of ``kind``: ``ADQL_REPLAY__CAPACITY`` is ``replay.capacity``."""
+    """Picks the variables that name a field of ``kind``: ``ADQL_REPLAY__CAPACITY`` is ``replay.capacity``.
+
+    Values are YAML, but paths, addresses and other texts of a service's settings are what they are.
+    """
     tree: Tree = {}
     for variable, value in sorted(environ.items()):
         path = variable.removeprefix(PREFIX).lower().split("__")
         if variable.startswith(PREFIX) and path[0] in kind.model_fields:
-            tree = _merge(tree, _nested(path, _parsed(variable, value)))
+            text = _is_text(kind.model_fields[path[0]].annotation)
+            tree = _merge(tree, _nested(path, (value or None) if text else _parsed(variable, value)))
     return tree
+
+
+def _is_text(annotation: Any) -> bool:
+    return bool({annotation, *get_args(annotation)} & {str, Path})
 
 
 def _nested(path: Sequence[str], value: Any) -> Tree:
@@ -222,7 +230,7 @@ def _parsed(key: str, value: str) -> Any:
     try:
         return yaml_text.read(value)
     except yaml.YAMLError:
-        raise ConfigError(f"{key}: {value!r} is not a YAML value; quote it") from None
+        raise ConfigError(f"{key}: {shorten(value)!r} is not a YAML value; quote it") from None
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:

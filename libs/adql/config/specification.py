@@ -291,7 +291,7 @@ class DurabilitySettings(Section):
     commit_bytes_per_second: PositiveInt = 50_000_000
     max_interval_seconds: PositiveFloat = 1.0
     """A commit is due at least this often, where duty and bytes allow it."""
-    lease_seconds: PositiveFloat = 30.0
+    lease_seconds: Annotated[float, Field(ge=0.1)] = 30.0
     """A session expires after this long without a word."""
 
 
@@ -333,19 +333,20 @@ class RunSpecification(Section):
                 f"training.environment_steps {self.training.environment_steps} ends before "
                 f"replay.min_size {replay.min_size}: nothing would be learned; raise the budget or lower min_size"
             )
-        self._allows_one_batch()
+        self._allows_one_request()
         return self
 
-    def _allows_one_batch(self) -> None:
+    def _allows_one_request(self) -> None:
         replay, steps = self.replay, self.training.environment_steps
+        request = self.algorithm.batch_size * replay.batches_per_request
         if replay.samples_per_insert is None:
             return
         allowed = (steps - replay.min_size) * replay.samples_per_insert
-        if allowed < self.algorithm.batch_size:
+        if allowed < request:
             raise ValueError(
                 f"replay.samples_per_insert {replay.samples_per_insert:g} allows {allowed:.0f} samples in "
-                f"training.environment_steps {steps}, less than one algorithm.batch_size of "
-                f"{self.algorithm.batch_size}: nothing would be learned; raise the ratio or the budget"
+                f"training.environment_steps {steps}, less than one request of algorithm.batch_size · "
+                f"replay.batches_per_request = {request}: nothing would be learned; raise the ratio or the budget"
             )
 
     @property

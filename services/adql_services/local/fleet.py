@@ -94,7 +94,7 @@ class Fleet:
         return self._child(EVALUATOR, EVALUATOR, settings)
 
     def _child(self, name: str, service: str, settings: ServiceSettings) -> Child:
-        command = [sys.executable, "-m", "adql_services.cli", service, str(self._directory.specification)]
+        command = [sys.executable, "-m", "adql_services.cli", service, str(self._directory.specification.absolute())]
         log = self._directory.logs / f"{name}.log"
         settings = settings.model_copy(update={"log_format": self._log_format})
         return Child(name, command, child_environment(settings) | ONE_THREAD, log)

@@ -1,5 +1,7 @@
 """Child processes: each in a session of its own, with a log file, restarted with back-off when it dies."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -67,12 +69,19 @@ class Child:
                 self._process.wait(max(seconds, 0.0))
         except subprocess.TimeoutExpired:
             return False
+        self.clear()
         return True
 
     def kill(self) -> None:
         """Ends the process by SIGKILL."""
         self.send(signal.SIGKILL)
         self.wait(KILLED_SECONDS)
+
+    def clear(self) -> None:
+        """Ends what the process, which has ended, had started itself and left behind, such as an environment's."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def cpu_seconds(self) -> float:
         """User and system time of this child so far, of its earlier lives too."""
@@ -171,6 +180,7 @@ class Supervisor:
                 f"{child.name} ended {crashes} times in a row within {STABLE_SECONDS:g} s of its start, "
                 f"last with exit code {code}: {child.last_words()}; see {child.log}"
             )
+        child.clear()
         pause = 0.25 * 2**crashes
         self._say(f"{child.name} ended with code {code}; starting it again in {pause:g} s")
         self._restart_at[child.name] = self._clock() + pause

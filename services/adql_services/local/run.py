@@ -133,6 +133,7 @@ class LocalRun:
         self._crew.wait(deadline)
         if unwanted:
             self._drop(failure)
+            return failure
         return failure or self._unclean()
 
     def _drop(self, failure: AdqlError | None) -> None:

@@ -63,6 +63,9 @@ class RunDirectory:
         except OSError as error:
             directory._give_up()
             raise InputError(f"cannot write {path}: {error.strerror}; choose another DIR with --output") from None
+        except UnicodeEncodeError:
+            directory._give_up()
+            raise InputError(f"{os.fsencode(path)!r} is no name in UTF-8; choose another DIR with --output") from None
         return directory
 
     @classmethod
@@ -75,6 +78,8 @@ class RunDirectory:
         directory = cls(path)
         directory.check_holds_run()
         directory.lock()
+        for folder in (directory.replay, directory.logs):
+            folder.mkdir(exist_ok=True)
         return directory
 
     def check_holds_run(self) -> None:

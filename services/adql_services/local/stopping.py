@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM ask of a run: the first to save and end, the second to end at once."""
+"""What SIGINT, SIGTERM and SIGHUP ask of a run: the first to save and end, the second to end at once."""
 
 import contextlib
 import signal
@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The last one says that the terminal is gone; under ``nohup`` it is ignored, and stays so."""
 ECHO_SECONDS = 0.1
 """A signal that follows so closely is the same one: ``timeout`` sends two, to the process and to its group."""
 
@@ -30,7 +31,8 @@ class StopRequest:
     def listen(self) -> "StopRequest":
         """Takes the signals of this process from now on."""
         for number in SIGNALS:
-            signal.signal(number, self._take)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._take)
         return self
 
     @contextlib.contextmanager

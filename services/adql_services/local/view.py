@@ -1,5 +1,6 @@
 """What a person sees of a run: log lines, or a live picture where stderr is a terminal."""
 
+import contextlib
 import time
 from typing import Protocol, TextIO
 
@@ -21,11 +22,36 @@ class View(Protocol):
 
 
 def make_view(specification: RunSpecification, title: str, stream: TextIO, evaluations: int) -> View:
-    """Returns the live view for a terminal, else log lines; ``evaluations`` were shown by earlier commands."""
+    """Returns the live view for a terminal, else log lines; ``evaluations`` were shown by earlier commands.
+
+    A run goes on where nobody can see it any more, because ``stream`` is full or broken.
+    """
     if stream.isatty():
         from adql_services.local.live import LiveView
 
-        return LiveView(specification, title, evaluations)
+        return Dispensable(LiveView(specification, title, evaluations))
     from adql_services.local.progress import ProgressLog
 
-    return ProgressLog(specification, stream, time.monotonic, evaluations)
+    return Dispensable(ProgressLog(specification, stream, time.monotonic, evaluations))
+
+
+class Dispensable:
+    """A view that may fail."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def say(self, text: str) -> None:
+        """Shows one line, if that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._view.say(text)
+
+    def show(self, observation: Observation, processes: dict[str, str]) -> None:
+        """Shows how the run stands, if that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._view.show(observation, processes)
+
+    def close(self, status: str, last: Observation | None = None) -> None:
+        """Leaves the terminal as it was, if there is one."""
+        with contextlib.suppress(OSError, ValueError):
+            self._view.close(status, last)

@@ -1,5 +1,6 @@
 """How a process says why it ends: one line on stderr, in one shape, and an exit code."""
 
+import contextlib
 import sys
 
 from adql.errors import AdqlError
@@ -9,5 +10,6 @@ PREFIX = "adql: error: "
 
 def tell(error: AdqlError) -> int:
     """Writes the one line that people and the launcher read; returns the exit code of a process that ends by it."""
-    sys.stderr.write(f"{PREFIX}{error}\n")
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be full, broken, closed or missing
+        sys.stderr.write(f"{PREFIX}{error}\n")
     return error.exit_code

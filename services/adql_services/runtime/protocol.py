@@ -20,6 +20,8 @@ MAX_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
 """Plus the body's length at ``MIN_BYTES_PER_SECOND``; the same for a reader of an answer."""
+LINGER_SECONDS = 2.0
+"""How long a body may still come whose request was answered without it: its sender has to find the answer."""
 
 
 class _Stage(Enum):
@@ -96,6 +98,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stage = _Stage.IDLE
         self._head_bytes = 0
 
+    def on_response_complete(self) -> None:
+        """Called when a request was answered, which may be long before its body is here, however long that is."""
+        super().on_response_complete()
+        if self._stage is _Stage.BODY and not self.transport.is_closing():
+            self._stop_timer()
+            self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
     def send_400_response(self, msg: str) -> None:
         """What the parser refuses is answered as a problem."""
         if self._oversized:
@@ -127,13 +136,16 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._stage is self._timed_stage:
             return
         self._timed_stage = self._stage
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         if self._stage is not _Stage.IDLE:
             in_head = self._stage is _Stage.HEAD
             seconds = HEAD_SECONDS if in_head else BODY_SECONDS + self._content_length / MIN_BYTES_PER_SECOND
             self._timer = self.loop.call_later(seconds, self._on_timeout)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _on_timeout(self) -> None:
         self._refuse(408, "the request did not come whole in time")
