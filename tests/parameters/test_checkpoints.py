@@ -102,6 +102,14 @@ def test_copy_beside_a_damaged_index_does_not_hide_the_checkpoints(tmp_path, ser
     assert checkpoints.read_newest().mark == state.mark
 
 
+def test_index_that_is_gone_is_made_again_from_the_checkpoints(tmp_path, server):
+    checkpoints, state = Checkpoints(tmp_path), commit(server)
+    checkpoints.write(state)
+    (tmp_path / INDEX).unlink()
+    assert checkpoints.read_newest().mark == state.mark
+    assert [entry.file for entry in checkpoints.entries()] == [checkpoints.path_of(state.mark).name]
+
+
 def test_directory_that_was_deleted_is_made_again(tmp_path, server):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.write(commit(server))

@@ -46,13 +46,15 @@ class Checkpoints:
         self._directory, self._kept = directory, kept
 
     def entries(self) -> list[Entry]:
-        """Returns the index, oldest first; nothing where there is none.
+        """Returns the index, oldest first; nothing where there is no checkpoint.
 
         Raises:
-            CheckpointError: it is damaged; ``repair`` makes it again.
+            CheckpointError: it is damaged or gone; ``repair`` makes it again.
         """
         path = self._directory / INDEX
         if not path.exists():
+            if any(self._directory.glob("*.safetensors")):
+                raise CheckpointError(f"{path} is gone, the checkpoints are not")
             return []
         try:
             return msgspec.json.decode(path.read_bytes(), type=list[Entry])
@@ -60,9 +62,10 @@ class Checkpoints:
             raise CheckpointError(f"{path} is damaged: {error}") from None
 
     def repair(self) -> list[Entry]:
-        """Puts a damaged index aside under another name and makes it again from the files that read back whole."""
+        """Makes the index again from the files that read back whole; a damaged one is put aside under another name."""
         path = self._directory / INDEX
-        path.replace(path.with_name(f"{INDEX}.damaged"))
+        if path.exists():
+            path.replace(path.with_name(f"{INDEX}.damaged"))
         entries = self._whole_files()
         write_atomically(path, msgspec.json.encode(entries))
         return entries
@@ -94,7 +97,9 @@ class Checkpoints:
             if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256:
                 with contextlib.suppress(CheckpointError):
                     return read_checkpoint(path)
-        raise CheckpointError(f"{self._directory} holds no checkpoint that can be read; name a file")
+        raise CheckpointError(
+            f"{self._directory} holds no checkpoint that can be read; name one with --checkpoint FILE"
+        )
 
     def path_of(self, mark: Mark) -> Path:
         """Returns the file that a state with ``mark`` is kept in."""

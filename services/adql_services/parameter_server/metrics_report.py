@@ -11,6 +11,7 @@ from adql.errors import AdqlError
 from adql.parameters.run_record import RunRecord, Status
 from adql.parameters.server import ParameterServer, PushResult
 from adql.telemetry import metrics
+from adql.telemetry.logs import get_logger
 from adql.types import Clocks
 
 REFUSALS = frozenset(
@@ -74,6 +75,7 @@ class MetricsReport:
         self._expired = machine.sessions.expired
         if machine.status != self._status:
             self._status = machine.status
+            get_logger().info("the run", status=self._status)
             for status in get_args(Status):
                 metrics.RUN_STATUS.labels(status).set(status == self._status)
 

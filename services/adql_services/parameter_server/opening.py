@@ -106,7 +106,7 @@ def _volume_errors(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"cannot write to {directory}: {error.strerror}; name a directory that can be written"
+            f"cannot write to {error.filename or directory}: {error.strerror}; name a directory that can be written"
         ) from None
 
 
