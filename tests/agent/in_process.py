@@ -7,9 +7,9 @@ import numpy as np
 from adql.agent import assembly as agent
 from adql.agent.activity import Stopwatch
 from adql.agent.assembly import Parts
+from adql.agent.collector import Collector
 from adql.agent.environments import resolve
 from adql.agent.evaluation import play_episodes
-from adql.agent.experience import Experience
 from adql.agent.loop import Loop
 from adql.agent.networks import Network, make_network
 from adql.agent.study import Study
@@ -155,7 +155,7 @@ class Run:
     """Learners, then actors."""
     studies: list[Study] = field(default_factory=list)
     """Of the learners."""
-    experiences: list[Experience] = field(default_factory=list)
+    collectors: list[Collector] = field(default_factory=list)
     """Of all that act."""
     sources: list[LocalParameters] = field(default_factory=list)
     """As ``loops``."""
@@ -172,7 +172,7 @@ class Run:
         assembly = agent.assemble(source.session.role, parts)
         self.loops.append(assembly.loop)
         self.studies += [assembly.study] if assembly.study else []
-        self.experiences += [assembly.experience] if assembly.experience else []
+        self.collectors += [assembly.collector] if assembly.collector else []
 
     def until(self, learner_steps: int) -> None:
         """Gives every loop its turn until the run's clock has passed ``learner_steps``."""

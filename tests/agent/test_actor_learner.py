@@ -41,14 +41,14 @@ def test_a_learner_that_only_fills_the_table_tells_the_server_its_steps():
     run = run_of(1, "replay.min_size=1000")
     while len(run.table) < 900:
         run.loops[0].turn()
-        assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
+        assert run.server.clocks.environment_steps == run.collectors[0].environment_steps
 
 
 def test_a_learner_that_learns_without_a_push_yet_tells_the_server_its_steps():
     run = run_of(1, "update.sync_every=100000")
     while run.studies[0].record.learner_steps < 100:
         run.loops[0].turn()
-        assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
+        assert run.server.clocks.environment_steps == run.collectors[0].environment_steps
     assert run.server.version.number == 0
 
 
@@ -108,11 +108,11 @@ class RefusingReplay:
 def test_refused_by_both_verbs_it_waits_in_the_table_and_holds_one_chunk():
     run = run_of(1)
     replay = RefusingReplay()
-    run.studies[0]._replay = run.experiences[0]._replay = replay
+    run.studies[0]._replay = run.collectors[0]._replay = replay
     for _ in range(3):
         run.loops[0].turn()
     assert replay.asked == ["insert", "sample", "wait"] * 3
-    assert run.experiences[0].environment_steps < 100
+    assert run.collectors[0].environment_steps < 100
 
 
 def wild_batch(run: Run) -> ReplaySample:
@@ -151,7 +151,7 @@ def test_a_learner_that_ends_gives_back_its_unused_batches_and_reports_its_steps
     before = run.table.statistics().samples
     run.loops[0].close()
     assert run.table.statistics().samples == before - 8 * 8
-    assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
+    assert run.server.clocks.environment_steps == run.collectors[0].environment_steps
 
 
 class PoisonedReplay:

@@ -31,7 +31,7 @@ def test_actors_make_every_environment_step_and_learners_every_update():
     applied = {(s.role, s.slot): s.counts.applied for s in sessions}
     assert steps["learner", 0] == steps["learner", 1] == applied["actor", 0] == applied["actor", 1] == 0
     assert min(steps["actor", 0], steps["actor", 1], applied["learner", 0], applied["learner", 1]) > 0
-    assert run.server.clocks.environment_steps == sum(e.environment_steps for e in run.experiences)
+    assert run.server.clocks.environment_steps == sum(e.environment_steps for e in run.collectors)
 
 
 def test_only_learners_count_as_live_learners():
@@ -50,7 +50,7 @@ def test_the_actors_of_a_run_climb_the_whole_ladder_wherever_learners_stand(copi
 
 
 def epsilons(run: Run) -> np.ndarray:
-    return np.concatenate([experience._epsilons(0) for experience in run.experiences])
+    return np.concatenate([collector._epsilons(0) for collector in run.collectors])
 
 
 def test_equal_seeds_give_equal_runs():
@@ -63,14 +63,14 @@ def test_equal_seeds_give_equal_runs():
 def test_actor_that_ends_leaves_its_chunk_and_its_steps():
     run = run_of(1, 1)
     run.until(50)
-    while run.experiences[0]._chunk is None:
+    while run.collectors[0]._chunk is None:
         run.loops[1].turn()  # until the table refuses
     for _ in range(5):
         run.loops[0].turn()
-    expected = run.table.statistics().inserts + len(run.experiences[0]._chunk)
+    expected = run.table.statistics().inserts + len(run.collectors[0]._chunk)
     run.loops[1].close()
     assert run.table.statistics().inserts == expected
-    assert run.server.clocks.environment_steps == run.experiences[0].environment_steps
+    assert run.server.clocks.environment_steps == run.collectors[0].environment_steps
 
 
 def test_learner_that_ends_gives_back_its_unused_batches():
@@ -102,11 +102,11 @@ class RecordingReplay:
 
 def test_refused_actor_waits_in_the_table_holds_one_chunk_and_tells_that_it_lives():
     run = run_of(1, 1)
-    run.experiences[0]._replay = replay = RecordingReplay(room=False)
+    run.collectors[0]._replay = replay = RecordingReplay(room=False)
     for _ in range(3):
         run.loops[1].turn()
     assert replay.asked == [("insert", 0.0), ("insert", 1.0)] * 3
-    assert run.server.clocks.environment_steps == run.experiences[0].environment_steps < 100
+    assert run.server.clocks.environment_steps == run.collectors[0].environment_steps < 100
 
 
 def test_starved_learner_waits_in_the_table_and_tells_that_it_lives(monkeypatch):
@@ -142,7 +142,7 @@ class TellingServer:
         return RunState("run", Version(1, self.newest), Version(1, 0), Clocks(0, 0), "running", 1)
 
 
-class CountingExperience:
+class CountingCollector:
     """Acts one step a chunk, and remembers under which parameters."""
 
     def __init__(self) -> None:
@@ -156,18 +156,18 @@ class CountingExperience:
         return 1
 
 
-def acting_loop() -> tuple[ActingLoop, TellingServer, CountingExperience]:
-    server, experience = TellingServer(), CountingExperience()
+def acting_loop() -> tuple[ActingLoop, TellingServer, CountingCollector]:
+    server, collector = TellingServer(), CountingCollector()
     start = Parameters(Version(1, 0), np.zeros(1, np.float32))
     clock = lambda: server.now  # noqa: E731
-    return ActingLoop(experience, server, start, Stopwatch(clock), clock), server, experience
+    return ActingLoop(collector, server, start, Stopwatch(clock), clock), server, collector
 
 
 def test_actor_acts_under_a_new_version_one_chunk_after_it_was_told_of_it():
-    loop, server, experience = acting_loop()
+    loop, server, collector = acting_loop()
     for server.newest in (0, 3, 3, 7, 7):
         loop.turn()
-    assert experience.versions == [0, 0, 3, 3, 7]
+    assert collector.versions == [0, 0, 3, 3, 7]
     assert server.reports == [1, 2, 3, 4, 5]
 
 

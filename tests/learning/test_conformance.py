@@ -17,7 +17,7 @@ import pytest
 
 from adql.agent import assembly
 from adql.agent.activity import Stopwatch
-from adql.agent.experience import Experience
+from adql.agent.collector import Collector
 from adql.agent.networks import make_network
 from adql.agent.study import Study
 from adql.config import RunSpecification, config_hash
@@ -110,15 +110,15 @@ class Recording:
         return gradient, result
 
 
-def recorded_epsilons(experience: Experience) -> list[float]:
+def recorded_epsilons(collector: Collector) -> list[float]:
     """Returns a list to which every step of all copies adds its ε."""
-    epsilons, schedule = [], experience._epsilons
+    epsilons, schedule = [], collector._epsilons
 
     def noted(environment_steps: int) -> np.ndarray:
         epsilons.append(schedule(environment_steps)[0])
         return schedule(environment_steps)
 
-    experience._epsilons = noted
+    collector._epsilons = noted
     return epsilons
 
 
@@ -147,7 +147,7 @@ class Sides(NamedTuple):
 @functools.cache
 def both_sides(variant: Variant, seed: int) -> Sides:
     run = assemble(specification_of(variant, seed), learners=1)
-    recording, epsilons = Recording(run.studies[0]), recorded_epsilons(run.experiences[0])
+    recording, epsilons = Recording(run.studies[0]), recorded_epsilons(run.collectors[0])
     run.until(UPDATES)
     plain = PlainNotes(variant, seed, table_rng=np.random.default_rng(seed + 1))
     plain.learn(UPDATES)

@@ -31,7 +31,7 @@ BUGS = {
         f"{CONFORMANCE}[plain-periodic-11]",
     ),
     "ε of the step before": (
-        Bug(f"{AGENT}/experience.py", "self.environment_steps - start)", "self.environment_steps - start - 1)"),
+        Bug(f"{AGENT}/collector.py", "self.environment_steps - start)", "self.environment_steps - start - 1)"),
         f"{CONFORMANCE}[plain-periodic-11]",
     ),
     "Adam without bias correction": (

@@ -42,10 +42,10 @@ def takes_slot_0(client) -> bool:
     return client.slot == 0
 
 
-def explored(experience, vector) -> float:
-    experience.gather(vector, 0)
-    experience.offer()
-    return experience.epsilon
+def explored(collector, vector) -> float:
+    collector.gather(vector, 0)
+    collector.offer()
+    return collector.epsilon
 
 
 def test_a_learner_explores_by_the_slot_of_the_session_that_it_has_now(tmp_path):
@@ -54,9 +54,9 @@ def test_a_learner_explores_by_the_slot_of_the_session_that_it_has_now(tmp_path)
         server = stack.enter_context(ServerProcess(tmp_path / "server", RUN, store.url))
         learner, rival = (stack.enter_context(contextlib.closing(server.client(seed))) for seed in range(2))
         start = learner.register()
-        experience = assemble("actor", parts_of(learner, start)).experience
-        assert (learner.slot, explored(experience, start.vector)) == (0, LADDER[0])
+        collector = assemble("actor", parts_of(learner, start)).collector
+        assert (learner.slot, explored(collector, start.vector)) == (0, LADDER[0])
         wait_until(lambda: takes_slot_0(rival))
         learner.progress(0)
-        assert (learner.slot, explored(experience, start.vector)) == (1, LADDER[1])
+        assert (learner.slot, explored(collector, start.vector)) == (1, LADDER[1])
         assert LADDER[0] != LADDER[1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from adql.agent.activity import Stopwatch
-from adql.agent.experience import Experience
+from adql.agent.collector import Collector
 from adql.agent.loop import WAIT_SECONDS
 from adql.agent.sources import ParameterSource
 from adql.types import Parameters
@@ -19,28 +19,28 @@ class ActingLoop:
 
     def __init__(
         self,
-        experience: Experience,
+        collector: Collector,
         parameters: ParameterSource,
         start: Parameters,
         stopwatch: Stopwatch,
         clock: Callable[[], float],
     ) -> None:
-        self._experience, self._parameters, self._newest = experience, parameters, start
+        self._collector, self._parameters, self._newest = collector, parameters, start
         self._stopwatch, self._clock = stopwatch, clock
         self._next_pull = clock()
 
     def turn(self) -> None:
         """Acts one chunk and inserts it; waits in the table while inserts are ahead of samples."""
         self._pull_newer()
-        self._experience.gather(self._newest.vector, self._parameters.state.clocks.environment_steps)
-        if not self._experience.offer():
-            self._experience.offer(WAIT_SECONDS)
-        self._parameters.progress(self._experience.environment_steps)
+        self._collector.gather(self._newest.vector, self._parameters.state.clocks.environment_steps)
+        if not self._collector.offer():
+            self._collector.offer(WAIT_SECONDS)
+        self._parameters.progress(self._collector.environment_steps)
 
     def close(self) -> None:
         """Inserts what it holds and reports its environment steps."""
-        self._experience.offer()
-        self._parameters.progress(self._experience.environment_steps)
+        self._collector.offer()
+        self._parameters.progress(self._collector.environment_steps)
 
     def _pull_newer(self) -> None:
         start = self._clock()

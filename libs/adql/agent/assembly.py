@@ -11,8 +11,8 @@ from adql.agent.acting import ActingLoop
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Actor
 from adql.agent.actor_learner import ActorLearner
+from adql.agent.collector import Collector
 from adql.agent.environments import VectorEnvironment
-from adql.agent.experience import Experience
 from adql.agent.exploration import make_epsilons
 from adql.agent.learner import DqnLearner
 from adql.agent.learning import LearningLoop
@@ -46,15 +46,15 @@ class Assembly:
     """The loop of one role and the halves that it drives."""
 
     loop: Loop
-    experience: Experience | None = None
+    collector: Collector | None = None
     """None where nothing is acted."""
     study: Study | None = None
     """None where nothing is learned."""
 
     def close(self) -> None:
         """Closes the environments."""
-        if self.experience is not None:
-            self.experience.close()
+        if self.collector is not None:
+            self.collector.close()
 
 
 def assemble(role: Literal["both", "learner", "actor"], parts: Parts) -> Assembly:
@@ -63,9 +63,9 @@ def assemble(role: Literal["both", "learner", "actor"], parts: Parts) -> Assembl
 
 
 def _both(parts: Parts) -> Assembly:
-    experience, study = _experience(parts), _study(parts)
+    collector, study = _collector(parts), _study(parts)
     ratio = parts.specification.replay.samples_per_insert
-    return Assembly(ActorLearner(experience, study, parts.parameters, ratio), experience, study)
+    return Assembly(ActorLearner(collector, study, parts.parameters, ratio), collector, study)
 
 
 def _learner(parts: Parts) -> Assembly:
@@ -74,9 +74,9 @@ def _learner(parts: Parts) -> Assembly:
 
 
 def _actor(parts: Parts) -> Assembly:
-    experience = _experience(parts)
-    loop = ActingLoop(experience, parts.parameters, parts.start, parts.stopwatch, parts.clock)
-    return Assembly(loop, experience)
+    collector = _collector(parts)
+    loop = ActingLoop(collector, parts.parameters, parts.start, parts.stopwatch, parts.clock)
+    return Assembly(loop, collector)
 
 
 def _study(parts: Parts) -> Study:
@@ -86,7 +86,7 @@ def _study(parts: Parts) -> Study:
     return Study(specification, learner, synchroniser, parts.replay, parts.stopwatch)
 
 
-def _experience(parts: Parts) -> Experience:
+def _collector(parts: Parts) -> Collector:
     specification, slot = parts.specification, parts.parameters.slot
     copies = specification.environment.copies
     # Who takes over a slot later must not live through its predecessor's episodes again.
@@ -101,4 +101,4 @@ def _experience(parts: Parts) -> Experience:
     )
     epsilons = make_epsilons(specification.exploration, lambda: parts.parameters.slot, copies)
     chunk = specification.replay.chunk_transitions
-    return Experience(actor, epsilons, parts.replay, chunk, parts.stopwatch, parts.goes_on)
+    return Collector(actor, epsilons, parts.replay, chunk, parts.stopwatch, parts.goes_on)

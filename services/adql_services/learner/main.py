@@ -90,10 +90,10 @@ def _tell_registered(role: str, parameters: ParameterClient) -> None:
 
 def _tell(process: _Process) -> None:
     assembly, parameters, report = process.assembly, process.parameters, process.report
-    if assembly.experience is not None:
-        episodes = assembly.experience.take_episodes()
+    if assembly.collector is not None:
+        episodes = assembly.collector.take_episodes()
         process.episodes_file.write(episodes, parameters.slot, parameters.state)
-        report.publish_acting(assembly.experience, episodes)
+        report.publish_acting(assembly.collector, episodes)
     if assembly.study is not None:
         report.publish_learning(assembly.study, process.learning_rate)
     report.publish_time(process.stopwatch)

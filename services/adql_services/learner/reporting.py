@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
-from adql.agent.experience import Experience
+from adql.agent.collector import Collector
 from adql.agent.study import Study
 from adql.episodes import EpisodeRecord
 from adql.errors import InputError
@@ -65,10 +65,10 @@ class MetricsReport:
     def __init__(self) -> None:
         self._reported: dict[str, float] = {}
 
-    def publish_acting(self, experience: Experience, episodes: Sequence[Episode]) -> None:
+    def publish_acting(self, collector: Collector, episodes: Sequence[Episode]) -> None:
         """Publishes what was acted; like the others cheap enough for every turn."""
-        metrics.LOCAL_ENVIRONMENT_STEPS.inc(self._growth("environment_steps", experience.environment_steps))
-        metrics.EPSILON.set(experience.epsilon)
+        metrics.LOCAL_ENVIRONMENT_STEPS.inc(self._growth("environment_steps", collector.environment_steps))
+        metrics.EPSILON.set(collector.epsilon)
         if episodes:
             self._publish_episodes(episodes)
 

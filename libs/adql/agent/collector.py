@@ -11,7 +11,7 @@ from adql.agent.sources import ReplaySource
 from adql.types import Array, Float64Array, TransitionBatch
 
 
-class Experience:
+class Collector:
     """Acts until a chunk is full and offers it to replay; holds one chunk at most, so nothing piles up.
 
     ``goes_on`` is asked after each step of the copies: steps may be slow, and a service has to say that it lives and
