@@ -79,11 +79,19 @@ def test_run_whose_reader_is_gone_goes_on_to_its_end(tmp_path):
     assert done.returncode == 0 and (run / "summary.json").exists()
 
 
-def test_terminal_that_goes_away_is_a_wish_to_stop(tmp_path):
+@pytest.fixture
+def hang_up():
+    """Lets processes that are started hear of a terminal that goes away, wherever the tests were started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield signal.SIGHUP
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_terminal_that_goes_away_is_a_wish_to_stop(tmp_path, hang_up):
     run = tmp_path / "run"
     with launched(tmp_path / "log", "train", "--output", run, *LONG) as train:
         wait_until(lambda: steps(run) > 0)
-        assert train.stop(signal.SIGHUP) == 0, train.said()
+        assert train.stop(hang_up) == 0, train.said()
     assert json.loads((run / "summary.json").read_text())["status"] == "stopped"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The last one says that the terminal is gone; under ``nohup`` it is ignored, and stays so."""
+"""The last one says that the terminal is gone."""
 ECHO_SECONDS = 0.1
 """A signal that follows so closely is the same one: ``timeout`` sends two, to the process and to its group."""
 
@@ -31,7 +31,8 @@ class StopRequest:
     def listen(self) -> "StopRequest":
         """Takes the signals of this process from now on."""
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if not (number == signal.SIGHUP and ignored):  # so started by nohup
                 signal.signal(number, self._take)
         return self
 

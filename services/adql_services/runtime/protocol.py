@@ -20,7 +20,7 @@ MAX_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
 """Plus the body's length at ``MIN_BYTES_PER_SECOND``; the same for a reader of an answer."""
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 5.0
 """How long a body may still come whose request was answered without it: its sender has to find the answer."""
 
 
