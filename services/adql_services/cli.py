@@ -90,12 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AdqlError as error:
         return tell(error)
     except BrokenPipeError:  # who reads the answer has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
         return tell(InputError(f"{error.filename or 'stdout'}: {error.strerror or error}; mend that and try again"))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    finally:
+        _let_go_of_broken_streams()
 
 
 def _open_missing_streams() -> None:
@@ -104,6 +105,15 @@ def _open_missing_streams() -> None:
         if getattr(sys, name) is None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+
+
+def _let_go_of_broken_streams() -> None:
+    """What cannot be written goes nowhere: else the interpreter would end with a complaint and a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
