@@ -21,6 +21,7 @@
     │   ├── SupersededSequenceError     older than the session's last sequence
     │   └── UnknownSessionError         never registered, or expired
     ├── WrongRunError                 412
+    │   └── OtherRunError               of the same name: what was learned for the former one is to be dropped
     ├── InvalidUpdateError            422, uses the sequence up
     ├── InvalidTransitionError        422, the whole insert is refused
     ├── RateLimitedError              429, with the time to wait
@@ -187,6 +188,12 @@ class WrongRunError(AdqlError):
     status = 412
     kind = "wrong_run"
     exit_code = 2
+
+
+class OtherRunError(WrongRunError):
+    """A run of the same name and configuration took the place of the one that a learner knew."""
+
+    kind = "other_run"
 
 
 class InvalidUpdateError(AdqlError):

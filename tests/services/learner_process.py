@@ -65,6 +65,10 @@ class Process:
         wait_until(self._is_ready, what=self._log.read_text)
         return self
 
+    def log(self) -> str:
+        """Everything that the process wrote."""
+        return self._log.read_text()
+
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self._log.read_text()
         return side_port.probe(self.side) == 200

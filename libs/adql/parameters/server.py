@@ -16,6 +16,7 @@ from adql.encodings import check_range
 from adql.errors import (
     CheckpointError,
     InvalidUpdateError,
+    OtherRunError,
     StaleUpdateError,
     StoreUnavailableError,
     UnknownSessionError,
@@ -146,10 +147,10 @@ class ParameterServer:
         """Refuses another run and another configuration.
 
         Raises:
-            WrongRunError: it says which.
+            OtherRunError, WrongRunError: it says which.
         """
         if run_id != self.identity.run_id:
-            raise WrongRunError(
+            raise OtherRunError(
                 f"update belongs to run id {run_id!r}, this server has {self.identity.run_id!r}; "
                 "start the learner afresh"
             )

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from adql.encodings import from_wire, to_wire
-from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError, WrongRunError
+from adql.errors import AdqlError, MalformedBodyError, OtherRunError, TransportError, UnknownSessionError
 from adql.types import Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
@@ -45,7 +45,8 @@ class ParameterClient:
     """One session with the parameter server at ``address``; not for several threads at once.
 
     Network errors, 429 and 503 are retried for ever with the same sequence and full jitter; ``sleep`` may raise to
-    give up. Every method raises WrongRunError when the server has another run or configuration. With ``durable`` every
+    give up. Every method raises WrongRunError when the server has another configuration, and OtherRunError when another
+    run of this name took the place of the one that it knew; this client is of no more use then. With ``durable`` every
     push is answered after its commit. ``encoding`` is the run's ``update.encoding``: vectors travel in it both ways.
     """
 
@@ -175,14 +176,11 @@ class ParameterClient:
 
     def _lease_again(self) -> None:
         """Nothing that the ended session held or had under way is ever sent under the new one."""
-        before = self.state.run_id
         if self._pending is not None:
             self._conclude(self._pending)
         # The ended session's steps stay in the run's clock: the new one counts on from there.
         self._steps_before = self._steps_told
         self._lease()
-        if self.state.run_id != before:
-            raise WrongRunError(f"the server now has run id {self.state.run_id!r}, not {before!r}; start afresh")
 
     # Pull
 
@@ -330,7 +328,10 @@ class ParameterClient:
         self._on_retry(error)
 
     def _observed(self, response: Response) -> Response:
-        self._state = from_headers(response.headers)
+        state = from_headers(response.headers)
+        if self._state is not None and state.run_id != self._state.run_id:
+            raise OtherRunError(f"the server now has run id {state.run_id!r}, not {self._state.run_id!r}; start afresh")
+        self._state = state
         return response
 
     def _parameters(self, message: codec.Message, operation: str) -> Parameters:

@@ -16,7 +16,7 @@ from adql.types import Clocks
 
 REFUSALS = frozenset(
     {
-        *("stale", "invalid_update", "gap", "superseded", "unknown_session", "wrong_run"),
+        *("stale", "invalid_update", "gap", "superseded", "unknown_session", "wrong_run", "other_run"),
         *("malformed", "wire", "wire_version", "too_large", "length_required", "media_type", "incomplete"),
         *("store_unavailable", "unavailable", "other"),
     }
