@@ -16,8 +16,11 @@ FORBIDDEN = {
 """Names, and all below them, that turn bytes or text into code."""
 HOMES = {"importlib.import_module": {"adql.agent.environments"}}
 """Name → the only modules that may say it: this one asks ``environment.allow`` first."""
-SAFE_YAML = {"yaml.SafeLoader", "yaml.SafeDumper", "yaml.YAMLError", "yaml.dump", "yaml.load"}
-"""All that is used of it; ``yaml.load`` with a Loader of its own that is a SafeLoader."""
+SAFE_YAML = {
+    *("yaml.SafeLoader", "yaml.SafeDumper", "yaml.YAMLError", "yaml.dump", "yaml.load"),
+    *("yaml.MappingNode", "yaml.ScalarNode"),
+}
+"""All that is used of it; ``yaml.load`` with a Loader of its own that is a SafeLoader, nodes to look at."""
 
 
 def offences(source: str, module: str = "") -> list[str]:

@@ -16,7 +16,7 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
         if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} comes twice", node.start_mark)
+            raise yaml.YAMLError(f"the key {twice!r} comes twice in the mapping of line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
 
 
