@@ -1,12 +1,21 @@
 """Files that are whole, whatever stops a write."""
 
+import fcntl
 import subprocess
 import sys
 
 import pytest
 
-from adql.files import append_lines, write_atomically
+from adql.files import append_lines, hold_lock, write_atomically
 
+HOLDER = """
+import sys
+from pathlib import Path
+from adql.files import hold_lock
+hold_lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
@@ -50,3 +59,27 @@ def test_file_that_cannot_be_replaced_is_still_there_and_nothing_else(tmp_path):
     write_atomically(path, b"old")
     with_room(path, 4, "write_atomically(path, b'longer', b' than there is room')")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_lock_is_held_by_one_process_and_free_once_it_was_killed(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        assert hold_lock(tmp_path / "lock") is None
+        holder.kill()
+    assert hold_lock(tmp_path / "lock") is not None
+
+
+def test_file_that_was_removed_before_it_was_locked_is_no_lock(tmp_path, monkeypatch):
+    lock, flock = tmp_path / "lock", fcntl.flock
+
+    def remove_first(descriptor, operation):
+        lock.unlink()
+        lock.touch()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with pytest.raises(FileNotFoundError):
+        hold_lock(lock)

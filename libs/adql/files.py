@@ -1,6 +1,7 @@
-"""Files that are wholly there or not there at all, whatever dies."""
+"""Files that are wholly there or not there at all, and locks that end with their process, whatever dies."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,29 @@ def append_lines(path: Path, lines: str) -> None:
         except OSError:
             file.truncate(before)  # the next line must not go on where this one was torn
             raise
+
+
+def hold_lock(file: Path, flags: int = os.O_CREAT) -> int | None:
+    """Locks ``file`` until its descriptor is closed or the process has ended, however it ends.
+
+    Returns:
+        The descriptor; None if another process holds the lock.
+
+    Raises:
+        OSError: the file cannot be written, or it or its folder was removed meanwhile.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), file.stat()):
+            return descriptor
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def sync_directory(directory: Path) -> None:

@@ -157,6 +157,12 @@ class Update:
     """Monotone counter of the whole session, not a difference."""
 
 
+SPENT = ("budget", "plateau")
+"""Statuses of a run that ended without its goal."""
+OVER = ("reached", *SPENT)
+"""Statuses of a run in which nothing more is to be learned."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunState:
     """What every answer of the parameter server below 400 says about the run."""
@@ -175,7 +181,7 @@ class RunState:
     @property
     def is_over(self) -> bool:
         """True when nothing more is to be learned."""
-        return self.status in ("reached", "budget", "plateau")
+        return self.status in OVER
 
 
 @dataclass(frozen=True, slots=True)

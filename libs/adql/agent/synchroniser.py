@@ -42,8 +42,6 @@ class Synchroniser:
         self._under_way: _Push | None = None
         self._target_clock = TargetClock(source.state, alone=self._update.rule == "gradient")
         self._local_steps = 0
-        self.pushes = 0
-        """Updates sent so far."""
         self.outcomes: dict[str, int] = {}
         """Answers so far by outcome."""
         self.divergence = 0.0
@@ -53,6 +51,11 @@ class Synchroniser:
     def based_on(self) -> Version:
         """The server's version that was merged last."""
         return self._base.version
+
+    @property
+    def pushes(self) -> int:
+        """Updates sent so far."""
+        return sum(self.outcomes.values()) + (self._under_way is not None)
 
     @property
     def learner_clock(self) -> int:
@@ -75,7 +78,7 @@ class Synchroniser:
             outgoing = self._rule.outgoing(local, self._base.vector, self._source.state.learners)
             steps, self._local_steps = max(1, self._local_steps), 0
             sent = self._source.begin_push(outgoing, self._base.version, steps, environment_steps)
-            self._under_way, self.pushes = _Push(sent, self._distance_to_base(), steps), self.pushes + 1
+            self._under_way = _Push(sent, self._distance_to_base(), steps)
         if not self._overlaps:
             self.settle()
 

@@ -15,7 +15,7 @@ from adql.config import RunSpecification
 from adql.episodes import FIRST_RESERVED_SEED, interquartile_mean
 from adql.errors import MalformedBodyError
 from adql.parameters.plateau import Plateau
-from adql.types import Clocks, Version
+from adql.types import SPENT, Clocks, Version
 
 MAX_WAITING = 16
 """Periodic evaluations that may wait for an evaluator; beyond it the oldest is given up and counted."""
@@ -114,7 +114,7 @@ def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification
 def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification) -> Task | None:
     """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any."""
     multiple = clocks.learner_steps // specification.evaluation.every_learner_steps
-    ended = status_of(record, clocks, specification) in ("budget", "plateau")
+    ended = status_of(record, clocks, specification) in SPENT
     wanted = multiple > record.last_multiple or (ended and clocks.learner_steps > record.scheduled_learner_steps)
     if _over(record.reached, specification) or not wanted:
         return None

@@ -1,13 +1,14 @@
 """Where the services of a local run listen: unix sockets in one short private folder, gone with the run."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
 import stat
 import tempfile
 from pathlib import Path
+
+from adql.files import hold_lock
 
 PLACE, PREFIX, LOCK = Path("/tmp"), "adql-", ".owner"
 """Socket paths have 107 bytes, and $TMPDIR may be longer."""
@@ -17,8 +18,10 @@ def private_folder() -> Path:
     """Makes a folder of mode 0700, this process's own: a lock in it is held until the process ends, however it ends."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
-        if _lock(folder / LOCK, os.O_CREAT) is not None:
-            return folder
+        with contextlib.suppress(FileNotFoundError):
+            if hold_lock(folder / LOCK) is not None:
+                return folder
+        # one who cleans up took it for abandoned before it was locked
 
 
 def remove_abandoned(place: Path = PLACE) -> int:
@@ -26,7 +29,7 @@ def remove_abandoned(place: Path = PLACE) -> int:
     removed = 0
     for folder in place.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
-            if _is_private(folder) and (descriptor := _lock(folder / LOCK)) is not None:
+            if _is_private(folder) and (descriptor := hold_lock(folder / LOCK, flags=0)) is not None:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(descriptor)
                 removed += 1
@@ -37,25 +40,6 @@ def _is_private(folder: Path) -> bool:
     found = folder.lstat()
     mode = stat.S_IFDIR | stat.S_IRWXU
     return (found.st_uid, found.st_mode) == (os.geteuid(), mode)
-
-
-def _lock(file: Path, flags: int = 0) -> int | None:
-    """Returns the descriptor that holds the lock; None if another holds it, there is none, or it was removed just now.
-
-    Whoever makes a folder tries again then: the one who cleans up took it for abandoned before it was locked.
-    """
-    try:
-        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), file.stat()):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    return None
 
 
 class Rendezvous:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adql.config import RunSpecification
+from adql.types import OVER
 from adql_services.local.curve import curve
 from adql_services.local.echo import Echo
 from adql_services.local.progress import evaluation_line
@@ -35,7 +36,7 @@ COLOURS = {
     "stopped": "yellow",
     "failed": "red",
 }
-OVER = ("reached", "budget", "plateau", "stopped", "failed")
+ENDED = (*OVER, "stopped", "failed")
 
 
 class LiveView:
@@ -206,7 +207,7 @@ class LiveView:
         """Returns working while its counters grow, waiting while they stand."""
         if session is None:
             return Text("gone", style="dim")
-        if status in OVER:
+        if status in ENDED:
             return Text("idle", style="dim")
         counters = session["environment_steps"], session["last_sequence"]
         who = session["role"] == "actor", session["slot"]

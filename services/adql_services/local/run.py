@@ -5,6 +5,7 @@ import time
 
 from adql.config import RunSpecification
 from adql.errors import AdqlError, InputError, RunFailedError
+from adql.types import OVER, SPENT
 from adql_services.local.addresses import Rendezvous
 from adql_services.local.crew import STOP_SECONDS, Crew
 from adql_services.local.fleet import EVALUATOR
@@ -17,8 +18,6 @@ from adql_services.local.summary import Outcome, Tree, greedy_returns, make_summ
 from adql_services.local.view import make_view
 from adql_services.local.watch import Observation, Watch
 
-SPENT = ("budget", "plateau")
-"""Ends without the goal; the last version is evaluated still."""
 POLL_SECONDS = 0.2
 LAST_EVALUATION_SECONDS = 120.0
 """How long a run that is spent waits for its last evaluation."""
@@ -183,7 +182,7 @@ class LocalRun:
     def _status(self, observation: Observation, failure: AdqlError | None) -> str:
         if failure is not None:
             return "failed"
-        return observation.status if observation.status in ("reached", *SPENT) else "stopped"
+        return observation.status if observation.status in OVER else "stopped"
 
     def _say_results(self, summary: Tree) -> None:
         self._view.say(

@@ -1,6 +1,5 @@
 """The folder of a run: what lies where, and who may write it."""
 
-import fcntl
 import os
 import shlex
 import shutil
@@ -12,12 +11,10 @@ from pathlib import Path
 from adql.config import RunSpecification, to_yaml
 from adql.episodes import EPISODES_HEADER
 from adql.errors import InputError
-from adql.files import write_atomically
+from adql.files import hold_lock, write_atomically
 
 NEEDED_BYTES = 64 * 1024**2
 """Free space without which a run is not begun: the store's append-only file alone grows to several times that."""
-
-
 LOCK = ".lock"
 
 
@@ -101,16 +98,16 @@ class RunDirectory:
         if self._folder is not None:
             return
         try:
-            self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._folder = os.open(self.path, os.O_RDONLY)  # as long as it is open, no other folder has its number
-        except BlockingIOError:
-            raise InputError(
-                f"{self.path} is being trained in by another process; choose another DIR, "
-                f"or wait until that one has ended and go on with `adql resume {self.path}`"
-            ) from None
+            self._lock = hold_lock(self.path / LOCK)
+            if self._lock is not None:
+                self._folder = os.open(self.path, os.O_RDONLY)  # while it is open, no other folder has its number
+                return
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror}; it needs write access") from None
+        raise InputError(
+            f"{self.path} is being trained in by another process; choose another DIR, "
+            f"or wait until that one has ended and go on with `adql resume {self.path}`"
+        )
 
     def check_space(self, needed_bytes: int = NEEDED_BYTES) -> None:
         """Refuses a disk without room.

@@ -1,8 +1,6 @@
 """Wires the replay service: table, snapshots, application; restores at start, snapshots now and at the end."""
 
 import asyncio
-import fcntl
-import os
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 
 from adql.config import ReplayServerSettings, RunSpecification, config_hash
 from adql.errors import AdqlError, InputError
+from adql.files import hold_lock
 from adql.replay import (
     PrioritisedSelector,
     RateLimiter,
@@ -140,15 +139,14 @@ def _lock(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / LOCK, os.O_CREAT | os.O_WRONLY, 0o644)  # open until the process ends
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        free = hold_lock(directory / LOCK) is not None
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    if not free:
         raise InputError(
             f"ADQL_DIRECTORY={directory} is in use by another replay service, whose snapshots would be overwritten; "
             "set ADQL_DIRECTORY to another directory or stop that service"
-        ) from None
-    except OSError as error:
-        raise _unwritable(directory, error) from None
+        )
 
 
 def _unwritable(directory: Path, error: OSError) -> InputError:

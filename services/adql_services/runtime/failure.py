@@ -10,6 +10,6 @@ PREFIX = "adql: error: "
 
 def tell(error: AdqlError) -> int:
     """Writes the one line that people and the launcher read; returns the exit code of a process that ends by it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be full, broken, closed or missing
+    with contextlib.suppress(OSError, ValueError):  # stderr may be full, broken or closed
         sys.stderr.write(f"{PREFIX}{error}\n")
     return error.exit_code
