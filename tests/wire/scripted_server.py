@@ -57,7 +57,7 @@ def late(*answers: bytes) -> Act:
 
 
 def closing_after(*answers: bytes) -> Act:
-    """Like ``answering``, and then closes the connection at once."""
+    """Like ``answering``, but done with the last answer: the connection is closed unless the script goes on with it."""
 
     def act(peer: socket.socket) -> None:
         for answer in answers:

@@ -323,7 +323,11 @@ def no_retry(error):
 
 
 def test_long_poll_may_last_longer_than_the_limit_of_a_request(tmp_path):
-    with scripted_server(tmp_path, closing_after(registered(), parameters()), late(parameters(4))) as address:
+    def late_with_the_third(peer):
+        closing_after(registered(), parameters())(peer)
+        late(parameters(4))(peer)
+
+    with scripted_server(tmp_path, late_with_the_third) as address:
         client = client_of(address, timeout_seconds=LIMIT_SECONDS, on_retry=no_retry)
         client.register()
         assert client.pull(Version(1, 0), wait_seconds=5.0).version == Version(1, 4)
