@@ -58,6 +58,17 @@ def append_lines(path: Path, lines: str) -> None:
             raise
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Returns the lines of a CSV file by its header's names; nothing is quoted in it, and a torn line is left out.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    header, *lines = [line.split(",") for line in text.splitlines()] or [[]]
+    return [dict(zip(header, line, strict=True)) for line in lines if len(line) == len(header)]
+
+
 def hold_lock(file: Path, flags: int = os.O_CREAT) -> int | None:
     """Locks ``file`` until its descriptor is closed or the process has ended, however it ends.
 

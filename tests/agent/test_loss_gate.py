@@ -55,6 +55,17 @@ def test_losses_that_have_grown_for_good_pass_again() -> None:
     assert refused > 10
 
 
+@pytest.mark.parametrize("before", [0.0, 0.1])
+@pytest.mark.parametrize("deviations", [2.0, 6.0])
+def test_the_first_losses_after_many_equal_ones_pass_in_the_end(before: float, deviations: float) -> None:
+    """A table knows no error before the first reward: a deviation of 0 must not shut the gate for good."""
+    gate = LossGate(deviations)
+    for _ in range(10 * WARM_UP):
+        gate.admits(before)
+    passed = sum(gate.admits(5.0 * before + 1.0) for _ in range(20_000))
+    assert passed > 10_000
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_is_dropped_and_not_counted(loss: float) -> None:
     for gate in (warm_gate(), LossGate(4.0)):

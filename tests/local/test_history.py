@@ -1,15 +1,18 @@
+import pytest
+
 from adql_services.local.episodes import EpisodeTail, read_episodes
 from adql_services.local.history import History, read_evaluations, read_moments
 from adql_services.local.meter import Meter
 from tests.local.runs import observation
 
 
-def test_moments_are_read_back_without_a_torn_line(tmp_path):
+@pytest.mark.parametrize("tail", ["1,2,3", "\0" * 200_000, '"'])
+def test_moments_are_read_back_without_a_torn_line(tmp_path, tail):
     file = tmp_path / "progress.csv"
     history = History(file)
     history.write(observation(), 2.5, 4.0)
     with file.open("a") as stream:
-        stream.write("1,2,3")
+        stream.write(tail)
     moments = read_moments(file)
     assert [(m.wall_seconds, m.cpu_seconds, m.environment_steps, m.learners) for m in moments] == [(2.5, 4.0, 8_000, 1)]
     assert History(file).earlier == moments

@@ -95,6 +95,21 @@ def test_child_that_ignores_sigterm_is_killed_after_the_grace(supervisor, tmp_pa
     assert (going.exit_code(), supervisor.killed) == (-9, ["learner-0"])
 
 
+def test_child_that_was_stopped_can_be_started_again_and_is_looked_after_again(supervisor, tmp_path):
+    supervisor.start(child(tmp_path, "import time; time.sleep(60)"))
+    first = supervisor.children["learner-0"].pid
+    wait_until(lambda: supervisor.cpu_seconds() > 0.0)
+    used = supervisor.cpu_seconds()
+    supervisor.stop(["learner-0"], 10.0)
+    supervisor.start_again()
+    assert supervisor.state_of("learner-0") == "running" and supervisor.children["learner-0"].pid != first
+    assert supervisor.cpu_seconds() >= used
+    supervisor.children["learner-0"].send(9)
+    ended(supervisor)
+    supervisor.check()
+    assert supervisor.state_of("learner-0") == "restarting"
+
+
 def test_child_that_fails_to_end_well_is_remembered_with_its_words(supervisor, tmp_path):
     program = (
         "import signal, sys, time\n"

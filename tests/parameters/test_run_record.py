@@ -157,13 +157,26 @@ def test_evaluator_that_died_gets_the_same_task_again():
     assert run_record.next_task(record) == run_record.next_task(record)
 
 
-def test_oldest_periodic_evaluation_is_given_up_beyond_the_bound_and_a_confirmation_never():
+def test_periodic_evaluations_beyond_the_bound_are_given_up_and_a_confirmation_never():
     record = evaluated(evaluated(committed(committed(RunRecord(), 1, 10), 2, 20), 10), 10)
     for number in range(3, 3 + MAX_WAITING + 2):
         record = committed(record, number, 10 * number)
     assert [task.purpose for task in record.waiting].count("periodic") == MAX_WAITING
     assert (record.given_up, run_record.next_task(record).purpose) == (2, "confirm")
-    assert next(task.number for task in record.waiting if task.purpose == "periodic") == 5
+    assert [task.number for task in record.waiting if task.purpose == "periodic"][:2] == [3, 6]
+
+
+def test_evaluator_that_needs_longer_than_the_time_between_two_evaluations_is_never_in_vain():
+    record, taken = RunRecord(), []
+    for number in range(1, 100):
+        playing = run_record.next_task(record)
+        for step in range(3):  # three more become due while it plays one
+            record = committed(record, 3 * number + step, 10 * (3 * number + step))
+        if playing is not None:
+            assert run_record.task_of_report(record, playing.identifier, playing.version) == playing
+            record = run_record.reported(record, run_record.result_of(playing, episodes(1)), RUN)
+            taken.append(playing.number)
+    assert taken == sorted(taken) and len(taken) == 98
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_412_other_run_configuration_or_newer_epoch(server):
 
 
 def test_412_says_the_way_out(server):
-    with pytest.raises(WrongRunError, match="start the learner afresh"):
+    with pytest.raises(WrongRunError, match="start afresh"):
         server.check_identity("run-2", server.identity.config_hash)
     with pytest.raises(WrongRunError, match="end this server or ask that one"):
         server.check_epoch(2)

@@ -159,7 +159,7 @@ def test_result_that_a_full_disk_kept_out_of_the_file_is_written_with_the_next_o
     assert again.results == results
 
 
-@pytest.mark.parametrize("tail", ["1,periodic,1", "garbage,,,", '"'])
+@pytest.mark.parametrize("tail", ["1,periodic,1", "garbage,,,", '"', "\0" * 200_000])
 def test_torn_last_line_of_the_log_is_dropped(volume, tmp_path, tail):
     volume.log.load(run_record.RunRecord())
     with (tmp_path / "evaluations.csv").open("a") as file:

@@ -153,6 +153,14 @@ def test_an_end_that_cannot_save_everything_says_so_after_a_few_commits(machine,
     assert store.tries == committer.MAX_LAST_COMMITS
 
 
+def test_evaluation_that_an_earlier_life_left_due_is_given_out_though_nothing_changes(machine, store, volume):
+    push_many(machine, machine.register("both").identifier, 5)
+    store.held = Mark(1, 5, 0, "owner")
+    committing = committer_of(machine, store, volume)
+    asyncio.run(run_while(committing, lambda: not machine.evaluations.waiting))
+    assert [task.number for task in machine.evaluations.waiting] == [5]
+
+
 def test_report_that_changes_nothing_is_no_reason_to_write_the_whole_state(machine, store, volume):
     committing, looks = committer_of(machine, store, volume), []
     session = machine.register("both").identifier

@@ -39,11 +39,12 @@ def volume(tmp_path):
 def test_late_report_of_a_number_that_a_crash_gave_to_another_version_is_not_credited_to_that(volume):
     async def scenario():
         service = ParameterService(SPECIFICATION, opened, Health(), Shutdown())
-        late = await service.report(1, given_out.version, Episodes((9.0, 9.0), (1, 1), None, 0.1))
+        late = await service.report(run, 1, given_out.version, Episodes((9.0, 9.0), (1, 1), None, 0.1))
         assert (late, machine.evaluations.best, volume.log.results) == (False, None, [])
-        assert await service.report(1, Version(2, 8), Episodes((3.0, 3.0), (1, 1), None, 0.1))
+        assert await service.report(run, 1, Version(2, 8), Episodes((3.0, 3.0), (1, 1), None, 0.1))
 
     before = owning_server(SPECIFICATION)
+    run = before.identity.run_id
     durable = commit(before)
     given_out = scheduled(before, volume, updates=5)
     machine = restarted(durable, SPECIFICATION)

@@ -240,6 +240,20 @@ def test_every_answer_carries_the_run_state(connection, client):
         assert state.run_id == client.state.run_id
 
 
+def test_updates_of_a_learner_that_ends_are_committed_at_once(redis_url, tmp_path):
+    """Nobody is left who could send them again."""
+    slow = {"commit_duty": 1e-6, "max_interval_seconds": 600.0}
+    run = tiny_specification(run={"name": "leaving"}, durability=slow)
+    with ServerProcess(tmp_path, run, redis_url) as server:
+        client = server.client()
+        client.register()
+        push(client), push(client)
+        assert client.unacknowledged
+        client.close()
+        state = wait_until(lambda: (found := server.get(routes.RUN)["state"])["durable_version"] == 2 and found)
+    assert state["version"] == 2
+
+
 # The run
 
 

@@ -59,6 +59,22 @@ def test_children_that_hang_are_killed_within_a_bound_and_the_exit_code_says_so(
     assert "replay, store did not end in time and had to be killed" in train.said().strip().splitlines()[-1]
 
 
+def test_budget_that_a_crash_takes_back_is_learned_again(tmp_path):
+    """The store stands still until both are killed: what spent the budget was never committed."""
+    run = tmp_path / "run"
+    with launched(tmp_path / "log", "train", "--output", run, "--learners", "1", *SHORT) as train:
+        wait_until(lambda: steps(run) > 0, what=train.said)
+        store = train.children()["store"]
+        store.suspend()
+        wait_until(lambda: "learner-0" not in train.children(), what=train.said)
+        train.children()["parameter-server"].kill()
+        store.kill()
+        wait_until(lambda: "learning goes on to the budget" in train.said(), what=train.said)
+        assert train.process.wait(60) == 0, train.said()
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["status"], summary["environment_steps"] >= 2_000) == ("budget", True)
+
+
 @pytest.mark.parametrize("lost", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
 def test_run_that_nobody_can_see_any_more_goes_on_to_its_end(tmp_path, lost):
     run = tmp_path / "run"

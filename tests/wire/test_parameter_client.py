@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from adql.errors import MalformedBodyError, UnauthorizedError, WrongRunError
+from adql.errors import MalformedBodyError, OtherRunError, UnauthorizedError, WrongRunError
 from adql.types import ArraySpec, Clocks, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult
@@ -375,6 +375,22 @@ def evaluation_client(address, **settings):
     clock = SleepingClock()
     given = {"token": lambda: None, "size": 4, "rng": random.Random(1), "clock": clock, "sleep": clock.sleep}
     return EvaluationClient(address, **(given | settings))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_evaluator_is_told_that_the_server_has_another_run_and_its_report_names_its_own(tmp_path, number):
+    """Else what was played for one run would be a result of the other, whose tasks have the same numbers."""
+    log, answers = [], [task(), answer(b'{"taken":true}'), answer(run_id="run-2")]
+    with scripted_server(tmp_path, recording(log, *answers[: number + 1], answers[-1])) as address:
+        client = evaluation_client(address)
+        client.next()
+        result = EvaluationResult(5, Version(1, 9), [1.0], [4], None, 0.5)
+        if number:
+            assert client.report(result)
+            assert msgspec.json.decode(log[1].partition(b"\r\n\r\n")[2])["run_id"] == "run-1"
+        with pytest.raises(OtherRunError, match="'run-2', not 'run-1'"):
+            client.next() if number else client.report(result)
+        client.close()
 
 
 def test_evaluator_gets_tasks_and_reports_episodes(tmp_path):

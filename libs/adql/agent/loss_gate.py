@@ -12,7 +12,8 @@ class LossGate:
     """Keeps a running mean μ and deviation σ of |loss|; lets a loss pass up to μ + ``deviations``·σ.
 
     A loss beyond the limit counts as the limit: a single wild one does not blind the gate to the next, and losses that
-    have become larger for good raise the limit until they pass. None lets every finite loss pass.
+    have become larger for good raise the limit until they pass. Where all were equal, as before the first reward, σ is
+    0 and nothing is judged. None lets every finite loss pass.
     """
 
     def __init__(self, deviations: float | None) -> None:
@@ -31,7 +32,7 @@ class LossGate:
         return passes
 
     def _limit(self) -> float:
-        if self._deviations is None or self._seen < WARM_UP:
+        if self._deviations is None or self._seen < WARM_UP or not self._variance:
             return math.inf
         return self._mean + self._deviations * math.sqrt(self._variance)
 

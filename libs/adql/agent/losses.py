@@ -19,7 +19,7 @@ def td_targets(
 
     a* maximises ``next_q_online`` (n, A) where that is given (double Q-learning, 1509.06461), else ``next_q_target``
     (n, A) itself; with ``next_mask`` (n, A) only among the actions that are true. ``discount`` is
-    ±γᵐ·(1 − terminated), so that a row without any legal next action has to be terminated.
+    γᵐ·(1 − terminated), so that a row without any legal next action has to be terminated.
     """
     choice = next_q_target if next_q_online is None else next_q_online
     if next_mask is not None:

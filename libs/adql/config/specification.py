@@ -232,7 +232,7 @@ class UpdateSettings(Section):
     """
     overlap: bool | None = None
     """Goes on learning while a push is under way, never under ``gradient``; null: unless the network is a table."""
-    outlier_deviations: PositiveFloat | None = None
+    outlier_deviations: Annotated[float, Field(ge=2.0)] | None = None
     """A learner drops an update whose loss is this many deviations above its running mean (Gorila); null: none.
 
     Off, because the Huber loss and ``max_gradient_norm`` bound what one batch can do.

@@ -1,13 +1,12 @@
 """The evaluations of a run as a CSV file that people and plots read."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from adql.files import append_lines, write_atomically
+from adql.files import append_lines, read_rows, write_atomically
 from adql.parameters.run_record import Result, RunRecord, find_task
 
 TASK_COLUMNS = ("identifier", "purpose", "epoch", "number", "learner_steps", "environment_steps", "episodes", "seed")
@@ -34,13 +33,11 @@ class EvaluationLog:
 
     def load(self, record: RunRecord) -> None:
         """Reads the results that ``record`` knows as reported, and drops torn lines and those reported after it."""
-        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
-        lines = text.splitlines()
-        rows = [row for row in csv.DictReader(lines) if _is_whole(row)]
+        rows = [row for row in read_rows(self._path) if _is_whole(row)]
         self.results = [result for row in rows if (result := _result(row)) and _is_known(result, record)]
-        text = "\n".join([_header(), *(_line(result) for result in self.results)]) + "\n"
-        if text.splitlines() != lines:
-            write_atomically(self._path, text.encode())
+        content = ("\n".join([_header(), *(_line(result) for result in self.results)]) + "\n").encode()
+        if not (self._path.exists() and self._path.read_bytes() == content):
+            write_atomically(self._path, content)
 
     def append(self, result: Result) -> None:
         """Adds a result, after those that the file still lacks.
@@ -59,8 +56,8 @@ def _is_known(result: Result, record: RunRecord) -> bool:
     return identifier < record.next_identifier and find_task(record, identifier) is None
 
 
-def _is_whole(row: Mapping[str, str | None]) -> bool:
-    return all(row.get(name) is not None for name in (*TASK_COLUMNS, *RESULT_COLUMNS))
+def _is_whole(row: Mapping[str, str]) -> bool:
+    return all(name in row for name in (*TASK_COLUMNS, *RESULT_COLUMNS))
 
 
 def _result(row: Mapping[str, str]) -> Result | None:

@@ -18,7 +18,7 @@ from adql.parameters.plateau import Plateau
 from adql.types import SPENT, Clocks, Version
 
 MAX_WAITING = 16
-"""Periodic evaluations that may wait for an evaluator; beyond it the oldest is given up and counted."""
+"""Periodic evaluations that may wait for an evaluator; beyond it one is given up and counted."""
 
 Purpose = Literal["periodic", "confirm"]
 Status = Literal["waiting", "running", "confirming", "reached", "budget", "plateau"]
@@ -130,13 +130,16 @@ def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunS
 
 
 def scheduled(record: RunRecord, task: Task, specification: RunSpecification) -> RunRecord:
-    """Returns the record with the periodic ``task`` waiting; may give up the oldest waiting one.
+    """Returns the record with the periodic ``task`` waiting; beyond MAX_WAITING the oldest but one is given up.
+
+    The oldest is what an evaluator plays: given up, it would be played in vain, and the next one again.
 
     The task gets the next number now: between ``due`` and here a confirmation may have taken the one that it had.
     """
     task = msgspec.structs.replace(task, identifier=record.next_identifier)
     periodic = [waiting for waiting in record.waiting if waiting.purpose == "periodic"]
-    given_up = periodic[: len(periodic) + 1 - MAX_WAITING] if len(periodic) >= MAX_WAITING else []
+    excess = max(0, len(periodic) + 1 - MAX_WAITING)
+    given_up = periodic[1 : 1 + excess]
     return msgspec.structs.replace(
         record,
         next_identifier=task.identifier + 1,

@@ -149,12 +149,19 @@ class ParameterServer:
         Raises:
             OtherRunError, WrongRunError: it says which.
         """
+        self.check_run_id(run_id)
+        self._check_hash(config_hash)
+
+    def check_run_id(self, run_id: str) -> None:
+        """Refuses what belongs to another run.
+
+        Raises:
+            OtherRunError: it says which.
+        """
         if run_id != self.identity.run_id:
             raise OtherRunError(
-                f"update belongs to run id {run_id!r}, this server has {self.identity.run_id!r}; "
-                "start the learner afresh"
+                f"this belongs to run id {run_id!r}, this server has {self.identity.run_id!r}; start afresh"
             )
-        self._check_hash(config_hash)
 
     def check_epoch(self, epoch: int) -> None:
         """Refuses a client that has seen a newer epoch than this server's.

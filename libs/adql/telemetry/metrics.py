@@ -77,9 +77,9 @@ WIRE_BYTES = _counter(
     *("operation", "direction", "encoding"),
 )
 RETRIES = _counter(CLIENT, "retries_total", "Requests sent again, by the kind of error.", "kind")
+RUN_CHANGES = _counter(CLIENT, "run_changes_total", "Times that a server came back with another run of the name.")
 RECONNECTS = _counter(CLIENT, "reconnects_total", "Connections made again after one was lost.")
 UPDATES_AT_RISK = _counter(LEARNER, "updates_at_risk_total", "Unacknowledged updates that a client had to forget.")
-RUN_CHANGES = _counter(LEARNER, "run_changes_total", "Times that a server came back with another run of the name.")
 UPDATES_RESENT = _counter(LEARNER, "updates_resent_total", "Unacknowledged updates sent again after a new epoch.")
 UPDATES_LOST = _counter(
     LEARNER, "updates_lost_total", "Updates that a crash of the server took and that were then refused as stale."

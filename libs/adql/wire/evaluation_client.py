@@ -13,7 +13,7 @@ from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
 from adql.wire.retry import Backoff, call_with_retry
-from adql.wire.run_state import from_headers
+from adql.wire.run_state import from_headers, same_run
 
 _JSON = {"Content-Type": routes.JSON}
 T = TypeVar("T")
@@ -49,7 +49,10 @@ class EvaluationResult:
 
 
 class EvaluationClient:
-    """Asks and reports until answered: network errors, 429 and 503 are retried; ``sleep`` may raise to give up."""
+    """Asks and reports until answered: network errors, 429 and 503 are retried; ``sleep`` may raise to give up.
+
+    Every method raises OtherRunError once the server answers for another run than before.
+    """
 
     def __init__(
         self,
@@ -98,8 +101,11 @@ class EvaluationClient:
         return self._retried(lambda: self._given(self._requested("GET", path, wait_seconds=wait)))
 
     def report(self, result: EvaluationResult) -> bool:
-        """Reports a result; returns False if the run does not wait for it, or no longer."""
+        """Reports a result of the run that gave the task; returns False if it does not wait for it, or no longer."""
+        if self._state is None:
+            raise RuntimeError("no run gave a task yet; next() first")
         body = {
+            "run_id": self._state.run_id,
             "id": result.id,
             "epoch": result.version.epoch,
             "version": result.version.number,
@@ -135,7 +141,7 @@ class EvaluationClient:
         wait_seconds: float = 0.0,
     ) -> Response:
         response = self._connection.request(method, path, headers=headers, body=body, wait_seconds=wait_seconds)
-        self._state = from_headers(response.headers)
+        self._state = same_run(self._state, from_headers(response.headers))
         return response
 
 

@@ -12,13 +12,13 @@ from typing import TypeVar
 import msgspec
 
 from adql.encodings import from_wire, to_wire
-from adql.errors import AdqlError, MalformedBodyError, OtherRunError, TransportError, UnknownSessionError
+from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError
 from adql.types import Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
 from adql.wire.delivery import Answer, Delivery
 from adql.wire.retry import Backoff, call_with_retry
-from adql.wire.run_state import from_headers
+from adql.wire.run_state import from_headers, same_run
 from adql.wire.unacknowledged import HeldUpdate
 
 T = TypeVar("T")
@@ -328,10 +328,7 @@ class ParameterClient:
         self._on_retry(error)
 
     def _observed(self, response: Response) -> Response:
-        state = from_headers(response.headers)
-        if self._state is not None and state.run_id != self._state.run_id:
-            raise OtherRunError(f"the server now has run id {state.run_id!r}, not {self._state.run_id!r}; start afresh")
-        self._state = state
+        self._state = same_run(self._state, from_headers(response.headers))
         return response
 
     def _parameters(self, message: codec.Message, operation: str) -> Parameters:

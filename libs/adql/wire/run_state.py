@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from adql.errors import MalformedBodyError
+from adql.errors import MalformedBodyError, OtherRunError
 from adql.types import Clocks, RunState, Version
 from adql.wire import routes
 
@@ -37,6 +37,17 @@ def to_header(state: RunState) -> str:
         state.learners,
     )
     return _encoder.encode(header).decode("ascii")
+
+
+def same_run(before: RunState | None, now: RunState) -> RunState:
+    """Returns ``now``.
+
+    Raises:
+        OtherRunError: a former answer of the same server was ``before``, of another run.
+    """
+    if before is not None and now.run_id != before.run_id:
+        raise OtherRunError(f"the server now has run id {now.run_id!r}, not {before.run_id!r}; start afresh")
+    return now
 
 
 def from_headers(headers: Mapping[str, str]) -> RunState:

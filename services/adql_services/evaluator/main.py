@@ -7,6 +7,7 @@ from contextlib import closing
 from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
 from adql.agent.networks import Network, make_network
 from adql.config import EvaluatorSettings, RunSpecification, config_hash
+from adql.errors import OtherRunError
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
@@ -29,10 +30,17 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 
 
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
+    """What was played for one run is no result of another one of its name: all is dropped, and asked anew."""
     network = make_network(specification.network, specification.signature)
-    with closing(_client(settings, network, worker)) as client:
-        worker.ready()
-        _drive(specification, network, client, worker)
+    while True:
+        try:
+            with closing(_client(settings, network, worker)) as client:
+                worker.ready()
+                return _drive(specification, network, client, worker)
+        except OtherRunError as error:
+            metrics.RUN_CHANGES.inc()
+            get_logger().warning("another run: what was played for the former one is dropped", reason=str(error))
+            worker.go_on()
 
 
 def _drive(specification: RunSpecification, network: Network, client: EvaluationClient, worker: Worker) -> None:

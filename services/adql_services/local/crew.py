@@ -82,6 +82,10 @@ class Crew:
                 self.activities[name] = found
         self._supervisor.stop([*actor_learners, *others], start + ACTOR_LEARNERS_SECONDS - time.monotonic())
 
+    def start_actor_learners_again(self) -> None:
+        """Brings back those that ``stop_actor_learners`` ended."""
+        self._supervisor.start_again()
+
     def ask_to_stop(self) -> None:
         """Sends SIGTERM to every service that is left."""
         self._supervisor.ask_to_stop(list(self._supervisor.children))

@@ -1,11 +1,11 @@
 """The course of a run as CSV files: progress.csv is written here; it, evaluations and episodes are read for views."""
 
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from adql.files import read_rows
 from adql_services.local.watch import Observation
 
 EVERY_SECONDS = 0.5
@@ -78,19 +78,12 @@ class Evaluated:
 
 def read_moments(path: Path) -> list[Moment]:
     """Returns the lines of progress.csv that are whole."""
-    return [moment for row in _rows(path) if (moment := _moment(row))]
+    return [moment for row in read_rows(path) if (moment := _moment(row))]
 
 
 def read_evaluations(path: Path) -> list[Evaluated]:
     """Returns the lines of evaluations.csv that are whole."""
-    return [evaluated for row in _rows(path) if (evaluated := _evaluated(row))]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        return list(csv.DictReader(file))
+    return [evaluated for row in read_rows(path) if (evaluated := _evaluated(row))]
 
 
 def _moment(row: dict[str, str]) -> Moment | None:

@@ -147,6 +147,12 @@ class Supervisor:
         for child in going:
             child.send(signal.SIGTERM)
 
+    def start_again(self) -> None:
+        """Starts those that were asked to stop, and have, and looks after them again."""
+        for child in self._retired:
+            self.start(child)
+        self._retired = []
+
     def wait(self, seconds: float) -> None:
         """Waits for those that were asked to stop; SIGKILL for who needs longer."""
         deadline = time.monotonic() + seconds

@@ -4,7 +4,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from adql.errors import CheckpointError, InputError, RunFailedError, StoreLostError
@@ -116,15 +116,13 @@ def _known(watermark: Watermark) -> tuple[VolumeRecord | None, bool]:
 def _store(directory: RunDirectory, checkpoint: State) -> Iterator[WeightStore]:
     named, run = named_store(), checkpoint.record.identity.name
     if named is not None:
-        store = connect(named, run, checkpoint.nbytes)
-        yield store
-        store.close()
+        with closing(connect(named, run, checkpoint.nbytes)) as store:
+            yield store
         return
     embedded = _started(directory)
     try:
-        store = WeightStore(embedded.url, run, state_bytes=checkpoint.nbytes)
-        yield store
-        store.close()
+        with closing(WeightStore(embedded.url, run, state_bytes=checkpoint.nbytes)) as store:
+            yield store
     finally:
         embedded.close()
 

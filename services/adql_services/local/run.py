@@ -5,9 +5,10 @@ import time
 
 from adql.config import RunSpecification
 from adql.errors import AdqlError, InputError, RunFailedError
-from adql.types import OVER, SPENT
+from adql.types import OVER
 from adql_services.local.addresses import Rendezvous
 from adql_services.local.crew import STOP_SECONDS, Crew
+from adql_services.local.ending import Ending, Step
 from adql_services.local.fleet import EVALUATOR
 from adql_services.local.history import History, read_evaluations
 from adql_services.local.meter import Meter
@@ -19,8 +20,6 @@ from adql_services.local.view import make_view
 from adql_services.local.watch import Observation, Watch
 
 POLL_SECONDS = 0.2
-LAST_EVALUATION_SECONDS = 120.0
-"""How long a run that is spent waits for its last evaluation."""
 FULL_BYTES = 16 * 1024**2
 """Free space at which a run stops while its state can still be saved."""
 
@@ -70,15 +69,17 @@ class LocalRun:
 
     def _watch(self, watch: Watch) -> None:
         """Looks at the run until it is over; dead processes come back meanwhile."""
-        deadline = None
+        ending = Ending()
         while True:
             self._check()
-            observation = self._look(watch)
-            if observation.status in SPENT and deadline is None:
-                deadline = time.monotonic() + LAST_EVALUATION_SECONDS
-                self._crew.stop_actor_learners(watch)  # what they push now is evaluated too
-            elif _is_over(observation, deadline):
-                break
+            step = ending.after(self._look(watch), time.monotonic())
+            if step is Step.END:
+                return
+            if step is Step.RETIRE:
+                self._crew.stop_actor_learners(watch)
+            elif step is Step.BRING_BACK:
+                self._view.say("the parameter server lost what was not committed; learning goes on to the budget")
+                self._crew.start_actor_learners_again()
             with self._stop.waiting():
                 time.sleep(POLL_SECONDS)
 
@@ -193,10 +194,3 @@ class LocalRun:
         self._view.say(f"results in {self._directory.path}; open {self._directory.report}")
         if summary["status"] in ("stopped", "failed"):
             self._view.say(f"go on with `adql resume {self._directory.path}`")
-
-
-def _is_over(observation: Observation, deadline: float | None) -> bool:
-    """The goal is reached, or the run is spent and its last version evaluated (or that takes too long)."""
-    if observation.status in SPENT:
-        return observation.is_evaluated or (deadline is not None and time.monotonic() > deadline)
-    return observation.status == "reached"

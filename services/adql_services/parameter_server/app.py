@@ -45,8 +45,9 @@ class Progress(StrictModel):
 
 
 class Report(StrictModel):
-    """The episodes of one evaluation, and of which version they were."""
+    """The episodes of one evaluation, and of which version of which run they were."""
 
+    run_id: Annotated[str, Field(max_length=64)]
     id: Annotated[int, Field(ge=1, lt=2**53)]
     epoch: Annotated[int, Field(ge=0, lt=2**53)]
     version: Annotated[int, Field(ge=0, lt=2**53)]
@@ -195,7 +196,7 @@ def _add_evaluations(app: FastAPI) -> None:
         service = _service(request)
         successes = None if body.successes is None else tuple(body.successes)
         episodes = Episodes(tuple(body.returns), tuple(body.lengths), successes, body.seconds)
-        taken = await service.report(body.id, Version(body.epoch, body.version), episodes)
+        taken = await service.report(body.run_id, body.id, Version(body.epoch, body.version), episodes)
         return _json(service, {"taken": taken})
 
     @app.get(routes.EVALUATIONS)

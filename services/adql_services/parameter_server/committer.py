@@ -78,6 +78,7 @@ class Committer:
             FencedError: another server owns the run.
             StoreNotDurableError: the store came back with settings that would lose updates.
         """
+        await self._follow_up()  # an earlier life may have ended between its last commit and this
         while not self._ending.is_set():
             try:
                 if await self._is_due():

@@ -21,8 +21,11 @@ from adql_services.parameter_server.opening import Opened
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
 
-DURABLE_WAIT_SECONDS = 10.0
-"""How long a durable answer may take; then the client asks again with the same sequence."""
+DURABLE_WAIT_SECONDS = 5.0
+"""How long a durable answer may take; then the client asks again with the same sequence.
+
+Half of what a learner waits: a session whose answer nobody hears any more would be leased to nobody.
+"""
 
 
 class ParameterService:
@@ -147,9 +150,10 @@ class ParameterService:
         self._changed()
 
     def close_session(self, identifier: str) -> None:
-        """Ends a session."""
+        """Ends a session; who held its updates, to send them again, is gone with it, so they are committed at once."""
         self._machine.close_session(identifier)
         self._changed()
+        self._committer.hurry()
 
     # Parameters
 
@@ -231,14 +235,17 @@ class ParameterService:
         except CheckpointError as error:
             get_logger().error("a kept version is lost; its evaluation is given up", error=str(error))
             self._machine.give_up(task)
+            self._changed()
             return None
 
-    async def report(self, identifier: int, version: Version, episodes: run_record.Episodes) -> bool:
+    async def report(self, run_id: str, identifier: int, version: Version, episodes: run_record.Episodes) -> bool:
         """Takes the episodes of one evaluation; returns False, and changes nothing, if the run does not wait for them.
 
         Raises:
+            OtherRunError: they were played for another run.
             MalformedBodyError: its episodes are not those that were asked for; it goes on waiting.
         """
+        self._machine.check_run_id(run_id)
         async with self._reporting:
             task = run_record.task_of_report(self._machine.evaluations, identifier, version)
             if task is None:

@@ -22,8 +22,8 @@ from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import Array
 
-MAX_WAIT_SECONDS = 1.0
-"""Who is too fast waits this long in the server, then is told to come again."""
+TURN_SECONDS = 1.0
+"""Who is too fast waits at most this long in the server, whatever it asked for, then is told to come again."""
 GAUGE_SECONDS = 1.0
 """Between two looks at the table for the gauges."""
 
@@ -133,7 +133,7 @@ class ReplayService:
     async def _when_allowed(self, verb: str, operation: Callable[[], T], wait_seconds: float) -> T:
         """Calls ``operation`` until the rate limiter lets it pass, or the wait is over."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + min(wait_seconds, MAX_WAIT_SECONDS)
+        deadline = loop.time() + min(wait_seconds, TURN_SECONDS)
         async with self._changed:
             while True:
                 try:
