@@ -30,17 +30,28 @@ def test_long_runs_get_fewer_lines(tmp_path):
     assert len(read_moments(tmp_path / "progress.csv")) == 2
 
 
-def test_meter_goes_on_from_earlier_commands_and_begins_with_the_first_new_step(tmp_path):
+def test_meter_goes_on_from_earlier_commands_and_begins_before_the_first_new_step(tmp_path):
     history = History(tmp_path / "progress.csv")
     history.write(observation(environment_steps=1_000), 10.0, 20.0)
     now, cpu = [0.0], [0.0]
     meter = Meter(read_moments(tmp_path / "progress.csv"), lambda: cpu[0], lambda: now[0])
+    now[0], cpu[0] = 4.0, 2.5
     meter.look(observation(environment_steps=1_000))
+    assert (meter.wall_seconds, meter.cpu_seconds) == (10.0, 20.0)
     now[0], cpu[0] = 5.0, 3.0
     meter.look(observation(environment_steps=1_001))
+    assert (meter.wall_seconds, meter.cpu_seconds) == (11.0, 20.5)
     now[0], cpu[0] = 7.0, 6.0
     meter.look(observation(environment_steps=1_500))
-    assert (meter.wall_seconds, meter.cpu_seconds) == (12.0, 23.0)
+    assert (meter.wall_seconds, meter.cpu_seconds) == (13.0, 23.5)
+
+
+def test_steps_of_a_run_that_fails_at_once_were_not_made_in_no_time():
+    now = [0.0]
+    meter = Meter([], lambda: now[0], lambda: now[0])
+    now[0] = 0.4
+    meter.look(observation(environment_steps=697))
+    assert meter.wall_seconds == 0.4
 
 
 def test_episodes_are_read_without_a_torn_line(tmp_path):

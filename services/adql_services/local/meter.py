@@ -17,15 +17,16 @@ class Meter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock, self._cpu_clock = clock, cpu_clock
-        self._start: tuple[float, float] | None = None
+        self._start, self._runs = (clock(), cpu_clock()), False
         self._earlier = (earlier[-1].wall_seconds, earlier[-1].cpu_seconds) if earlier else (0.0, 0.0)
         self._steps_before = earlier[-1].environment_steps if earlier else 0
         self.wall_seconds, self.cpu_seconds = self._earlier
 
     def look(self, observation: Observation) -> None:
-        """Starts at the first observation with new environment steps; brings both times up to date."""
-        if self._start is None and observation.environment_steps > self._steps_before:
-            self._start = self._clock(), self._cpu_clock()
-        if self._start is not None:
-            self.wall_seconds = self._earlier[0] + self._clock() - self._start[0]
-            self.cpu_seconds = self._earlier[1] + self._cpu_clock() - self._start[1]
+        """Starts at the last look that saw no new environment steps: the first one came after it."""
+        now = self._clock(), self._cpu_clock()
+        self._runs = self._runs or observation.environment_steps > self._steps_before
+        if not self._runs:
+            self._start = now
+        self.wall_seconds = self._earlier[0] + now[0] - self._start[0]
+        self.cpu_seconds = self._earlier[1] + now[1] - self._start[1]

@@ -119,15 +119,17 @@ class LocalRun:
         deadline = time.monotonic() + STOP_SECONDS
         if self._stop.number is not None:
             self._view.say("stopping, and saving what was learned; a second Ctrl-C or SIGTERM ends at once")
+        confirmed = self._meter.wall_seconds, self._meter.cpu_seconds
         self._crew.stop_actor_learners(watch, EVALUATOR)
         observation = watch.look()
+        self._meter.look(observation)
         self._view.close(self._status(observation, failure), observation)
         self._crew.ask_to_stop()
         asked = isinstance(failure, InputError) if failure else self._stop.number is not None
         unwanted = asked and not observation.environment_steps
         try:
             if observation.run and not unwanted:
-                self._write_results(observation, failure)
+                self._write_results(observation, failure, confirmed)
         except OSError as error:
             failure = failure or self._unwritable(error)
         self._crew.wait(deadline)
@@ -164,12 +166,15 @@ class LocalRun:
         )
         return 128 + (self._stop.number or 0)
 
-    def _write_results(self, observation: Observation, failure: AdqlError | None) -> None:
-        self._history.write(observation, self._meter.wall_seconds, self._meter.cpu_seconds)
+    def _write_results(
+        self, observation: Observation, failure: AdqlError | None, confirmed: tuple[float, float]
+    ) -> None:
+        """A run that reached its goal took the ``confirmed`` wall and CPU seconds, another one all that it had."""
+        status, used = self._status(observation, failure), (self._meter.wall_seconds, self._meter.cpu_seconds)
+        self._history.write(observation, *used)
         outcome = Outcome(
-            self._status(observation, failure),
-            self._meter.wall_seconds,
-            self._meter.cpu_seconds,
+            status,
+            *(confirmed if status == "reached" else used),
             self._crew.restarts,
             self._crew.activities,
             str(failure) if failure else None,
