@@ -1,16 +1,16 @@
 """Who may ask the two servers: every route of their own descriptions, and a token that is rotated live."""
 
 import itertools
-import threading
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from adql.errors import AdqlError
 from adql.wire import routes
 from adql_services.runtime import tokens
 from adql_services.runtime.tokens import Tokens
+from tests.background import Background
 from tests.parameters.servers import tiny_specification
 from tests.services.metrics_page import scrape
 from tests.services.parameter_process import ServerProcess
@@ -94,30 +94,26 @@ def test_authentication_that_is_off_is_said_loudly_by_each_service(redis_url, tm
             assert "warning" in line
 
 
-class Pusher(threading.Thread):
+class Pusher(Background):
     """Pushes until told to stop, with the token that its own file holds first; any refusal ends it."""
 
     def __init__(self, server: ServerProcess, token_file: Path) -> None:
         super().__init__()
-        self._client = server.client(token=Tokens(token_file).current)
-        self.pushed, self.stopping, self.failure = 0, False, None
+        self._client = server.client(token=Tokens(token_file).current, sleep=self.sleep)
+        self.pushed = 0
 
-    def run(self) -> None:
-        try:
+    def work(self) -> None:
+        with closing(self._client):
             self._client.register()
-            while not self.stopping:
+            while not self.stopping.is_set():
                 assert push(self._client).outcome == "applied"
                 self.pushed += 1
-        except (AdqlError, AssertionError) as failure:
-            self.failure = failure
-        finally:
-            self._client.close()
 
     def push_on(self) -> None:
         """Waits for a few more pushes."""
         enough = self.pushed + 5
         wait_until(lambda: self.failure or self.pushed >= enough)
-        assert self.failure is None, repr(self.failure)
+        self.check()
 
 
 def replace(file: Path, *lines: str) -> None:
@@ -145,8 +141,7 @@ def test_token_is_rotated_under_pushes_and_not_one_fails(redis_url, tmp_path):
                     replace(file, *tokens_now)
             pusher.push_on()
         finally:
-            pusher.stopping = True
-            pusher.join(30)
+            pusher.stop()
         page = scrape(server.side)
         assert page.by("adql_updates_total", "outcome").keys() == {"applied"}
         assert ask(server.listen, "GET", routes.RUN, {"Authorization": "Bearer token-0"}).status == 401
