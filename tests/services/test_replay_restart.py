@@ -1,7 +1,6 @@
 import random
 import shutil
 import signal
-import threading
 from contextlib import closing
 
 import numpy as np
@@ -11,6 +10,7 @@ from adql.types import TransitionBatch
 from adql.wire import routes
 from adql.wire.connection import Connection
 from adql.wire.replay_client import ReplayClient
+from tests.background import Background
 from tests.replay.tables import numbers_of, transitions
 from tests.services.replay_process import (
     RunningReplay,
@@ -90,17 +90,17 @@ def test_a_table_that_restarts_empty_is_waited_for_and_never_trained_on_below_mi
             assert len(draw(client)) == 8
 
 
-class Inserter(threading.Thread):
+class Inserter(Background):
     """Inserts numbered transitions one chunk after the other until told to stop; outages are ridden out."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(daemon=True)
-        self._client, self.stopping = replay_client(address, BUSY), False
+        super().__init__()
+        self._client = replay_client(address, BUSY, sleep=self.sleep)
         self.acknowledged = 0
 
-    def run(self) -> None:
+    def work(self) -> None:
         with closing(self._client):
-            while not self.stopping:
+            while not self.stopping.is_set():
                 if self._client.insert(chunk(self.acknowledged)):
                     self.acknowledged += 50
 
@@ -125,8 +125,7 @@ def test_kills_during_inserts_and_snapshots_tear_nothing_and_lose_nothing_older_
                 wait_for_inserts(client, expected + rng.randrange(1_000))
                 kill(running)
     finally:
-        inserter.stopping = True
-        inserter.join()
+        inserter.stop()
 
 
 def wait_for_inserts(client: ReplayClient, count: int) -> None:
