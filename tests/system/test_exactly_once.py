@@ -5,7 +5,6 @@ Every update adds 1 to a cell of its own, so that the final parameters tell of e
 """
 
 import contextlib
-import os
 import random
 import time
 
@@ -15,10 +14,9 @@ import pytest
 from adql.parameters.store import WeightStore
 from tests.services.parameter_process import ServerProcess
 from tests.store_process import running_store
-from tests.system.updates import CELLS_A_CLIENT, LEARNER_STEPS, Pusher, counting_run
+from tests.system.updates import CELLS_A_CLIENT, CYCLES, LEARNER_STEPS, Pusher, counting_run
 from tests.waiting import wait_until
 
-CYCLES = int(os.environ.get("ADQL_TEST_CYCLES", "20"))
 CLIENTS = 4
 """Half of them ask for durable answers."""
 
@@ -73,12 +71,21 @@ def check_client(pusher, row):
 def wait_for_uncommitted(redis_url, server, pushers, count=2):
     """Waits until clients have been answered ``count`` versions that the store does not have."""
     store = WeightStore(redis_url, server.specification.run.name)
-    wait_until(lambda: sum(len(pusher.history) for pusher in pushers) >= count)
+    wait_until(lambda: pushed(pushers) >= count)
     wait_until(lambda: newest_answered(pushers) - store.mark().number >= count)
     store.close()
 
 
+def pushed(pushers):
+    """Returns how many updates were answered; raises what ended a client, since no more will come."""
+    for pusher in pushers:
+        pusher.check()
+    return sum(len(pusher.history) for pusher in pushers)
+
+
 def newest_answered(pushers):
+    """As ``pushed`` for the newest version that was answered."""
+    pushed(pushers)
     return max(pusher.history[-1].version.number for pusher in pushers if pusher.history)
 
 
@@ -102,13 +109,13 @@ def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path):
     rng = random.Random(2)
     with pushing(tmp_path) as (store, server, pushers):
         for _ in range(CYCLES):
-            pushed = sum(len(pusher.history) for pusher in pushers)
+            before = pushed(pushers)
             wait_for_uncommitted(store.url, server, pushers)
             let_it_run(rng)
             store.kill()
             wait_until(lambda: server.probe("/readyz") == 503)
             store.start()
-            wait_until(lambda n=pushed: sum(len(pusher.history) for pusher in pushers) > n + CLIENTS)
+            wait_until(lambda n=before: pushed(pushers) > n + CLIENTS)
     assert pushers[0].client.state.version.epoch == 1
 
 

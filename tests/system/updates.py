@@ -1,5 +1,6 @@
 """Learners whose every update can be told apart in the parameters: update i of a client adds 1 to a cell of its own."""
 
+import os
 import threading
 from dataclasses import dataclass, field
 
@@ -12,7 +13,10 @@ from adql.wire.parameter_client import ParameterClient
 from adql_services.parameter_server.opening import manifest
 from tests.services.parameter_process import ServerProcess
 
-CELLS_A_CLIENT = 6_000
+CYCLES = int(os.environ.get("ADQL_TEST_CYCLES", "20"))
+"""How often something is killed."""
+CELLS_A_CLIENT = max(6_000, 100 * CYCLES)
+"""A client pushes some 20 times a cycle."""
 LEARNER_STEPS = 3
 """In each update."""
 
@@ -68,6 +72,10 @@ class Pusher:
         self.stopping.set()
         self._thread.join(60)
         assert not self._thread.is_alive()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what ended pushing before it was told to."""
         if self.failure is not None:
             raise self.failure
 
@@ -84,7 +92,8 @@ class Pusher:
 
     def _push_until_stopped(self) -> None:
         newest = self.client.register().version
-        while not self.stopping.is_set() and len(self.history) < CELLS_A_CLIENT:
+        while not self.stopping.is_set():
+            assert len(self.history) < CELLS_A_CLIENT, f"client {self.number} has used up its {CELLS_A_CLIENT} cells"
             vector = np.zeros(manifest(self.server.specification).size, np.float32)
             vector[self.number * CELLS_A_CLIENT + len(self.history)] = 1
             self.client.begin_push(vector, newest, LEARNER_STEPS, len(self.history) + 1)
