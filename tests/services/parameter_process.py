@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from adql.wire.connection import Connection
 from adql.wire.evaluation_client import EvaluationClient
 from adql.wire.parameter_client import ParameterClient
 from adql_services.parameter_server.opening import manifest
+from adql_services.runtime.parent import tethered
 from tests.services import side_port
 from tests.waiting import wait_until
 
@@ -42,7 +42,6 @@ class ServerProcess:
             "directory": str(directory / "volume"),
             "redis_url": redis_url,
             "auth": False,
-            "exit_with_parent": threading.current_thread() is threading.main_thread(),
         }
         self._arguments = [json.dumps(specification.model_dump(mode="json")), json.dumps(own | settings)]
         self.process: subprocess.Popen[bytes] | None = None
@@ -50,7 +49,7 @@ class ServerProcess:
     def start(self, ready: bool = True) -> "ServerProcess":
         """Starts the process, and waits until it is ready."""
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", _PROGRAM, *self._arguments], stderr=log)
+            self.process = subprocess.Popen(tethered([sys.executable, "-c", _PROGRAM, *self._arguments]), stderr=log)
         if ready:
             wait_until(lambda: self.probe(routes.READYZ) == 200, what=self.log)
         return self

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from adql.config import RunSpecification, config_hash, specification_from
 from adql.wire.replay_client import ReplayClient
+from adql_services.runtime.parent import tethered
 from tests.services import side_port
 from tests.waiting import wait_until
 
@@ -56,11 +56,10 @@ def start_replay(directory: Path, specification: RunSpecification, listen: str, 
         "side": f"unix:{directory}/side.sock",
         "directory": str(directory / "volume"),
         "auth": False,
-        "exit_with_parent": threading.current_thread() is threading.main_thread(),
     }
     arguments = [json.dumps(specification.model_dump(mode="json")), json.dumps(own | settings)]
     with (directory / "log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-c", _PROGRAM, *arguments], stderr=log)
+        return subprocess.Popen(tethered([sys.executable, "-c", _PROGRAM, *arguments]), stderr=log)
 
 
 @contextmanager

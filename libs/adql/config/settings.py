@@ -38,8 +38,6 @@ class ServiceSettings(Section):
     auth: bool = True
     """Ask for a token on every route but those of the side port."""
     log_format: Literal["json", "text"] = "text"
-    exit_with_parent: bool = False
-    """End when the process that started this one ends."""
 
 
 class ServerSettings(ServiceSettings):

@@ -7,7 +7,6 @@ from adql.telemetry import logs, metrics
 from adql_services.parameter_server.app import build
 from adql_services.parameter_server.opening import open_run
 from adql_services.parameter_server.service import ParameterService
-from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.serving import serve
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
@@ -22,8 +21,6 @@ def run(specification: RunSpecification, settings: ParameterServerSettings) -> i
         has to change something: bad input, a store that would lose updates or one that has lost them.
     """
     logs.configure(settings.log_format, "parameter-server")
-    if settings.exit_with_parent:
-        exit_with_parent()
     app = build("ADQL parameter server", Tokens.of(settings))
     health = Health()
     shutdown: Shutdown = app.state.shutdown

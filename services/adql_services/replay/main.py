@@ -26,7 +26,6 @@ from adql.telemetry.logs import get_logger
 from adql.wire.replay_format import check_table, frame_array, frame_slots, transition_columns
 from adql_services.replay.app import make_app
 from adql_services.replay.service import ReplayService
-from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.serving import serve
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
@@ -42,8 +41,6 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
         InputError: settings that cannot work; nothing was started.
     """
     logs.configure(settings.log_format, "replay")
-    if settings.exit_with_parent:
-        exit_with_parent()
     _lock(settings.directory)
     snapshots = Snapshots(settings.directory, f"{specification.run.name} {config_hash(specification)}")
     table = make_table(specification, _incarnation(snapshots, settings.directory))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 _PR_SET_PDEATHSIG = 1
 
 
-def exit_with_parent(parent_pid: int | None = None) -> None:
+def _exit_with(parent_pid: int) -> None:
     """Asks Linux to send SIGTERM when the parent ends; does nothing on other systems.
 
     ``parent_pid`` is who the parent was meant to be: one that ended before this call is noticed at once. What this
@@ -17,9 +17,8 @@ def exit_with_parent(parent_pid: int | None = None) -> None:
     """
     if sys.platform != "linux":
         return
-    expected = os.getppid() if parent_pid is None else parent_pid
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != expected:
+    if os.getppid() != parent_pid:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -33,5 +32,5 @@ def tethered(command: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    exit_with_parent(int(sys.argv[1]))
+    _exit_with(int(sys.argv[1]))
     os.execv(sys.argv[2], sys.argv[2:])

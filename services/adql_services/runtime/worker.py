@@ -13,7 +13,6 @@ from adql.telemetry.logs import get_logger
 from adql.telemetry.metrics import PROCESS_PAGE, Page
 from adql_services.runtime.deadline import end_timer
 from adql_services.runtime.failure import tell
-from adql_services.runtime.parent import exit_with_parent
 from adql_services.runtime.side_port import Health, SidePort
 from adql_services.runtime.tokens import Tokens
 
@@ -108,8 +107,6 @@ def run_worker(
 ) -> int:
     """Runs ``body`` with a side port beside it that shows ``page``; returns the exit code: 0, or that of the error."""
     logs.configure(settings.log_format, service)
-    if settings.exit_with_parent:
-        exit_with_parent()
     health = Health()
     worker = Worker(health, side)
     worker.listen_to_signals()
