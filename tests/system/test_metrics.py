@@ -133,6 +133,7 @@ def test_every_push_received_has_one_outcome_once_none_is_under_way(training):
 
 
 def test_retries_reconnects_and_epoch_move_when_the_parameter_server_was_killed(training):
+    page_where(training, SERVER, lambda page: page.value("adql_evaluations_total") > 0)  # the evaluator is connected
     training.service(SERVER).kill()
     page_where(training, SERVER, lambda page: page.value("adql_epoch") == 2)
     for _, service, name, kind, _ in FAULTS:
