@@ -207,6 +207,25 @@ def test_older_store_is_refused_and_the_same_or_a_newer_one_is_not(volume, serve
         check_store(volume.record(), older, "adql")
 
 
+@pytest.mark.parametrize("store_is", ["empty", "older"])
+def test_volume_without_its_watermark_knows_the_run_by_its_newest_checkpoint(
+    volume, server, session, tmp_path, store_is
+):
+    """A run that begins anew at version 0 would soon displace the checkpoints that are left."""
+    older = commit(server)
+    push_many(server, session, 1)
+    volume.checkpoints.write(commit(server))
+    stored = {"empty": None, "older": older}[store_is]
+    with pytest.raises(StoreLostError, match="adql restore"):
+        check_store(Volume(tmp_path, MANIFEST).record(), stored, "adql")
+
+
+def test_volume_whose_watermark_and_checkpoints_are_lost_says_which_files_and_the_way_out(volume, server, tmp_path):
+    volume.checkpoints.write(commit(server)).write_bytes(b"garbage")
+    with pytest.raises(CheckpointError, match=r"watermark is gone and .* no checkpoint that can be read.*remove"):
+        Volume(tmp_path, MANIFEST).record()
+
+
 def test_store_that_lacks_only_a_commit_of_the_same_version_is_refused_by_commits(volume, server):
     older = commit(server)
     volume.remember(server.identity, older.mark._replace(commit=older.mark.commit + 3))

@@ -19,6 +19,9 @@ class StoreDouble:
     def mark(self):
         return self.held
 
+    def read(self):
+        """It keeps no states."""
+
     def check_durable(self):
         pass
 

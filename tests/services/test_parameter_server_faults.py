@@ -13,6 +13,7 @@ import redis
 
 from adql.errors import StoreUnavailableError
 from adql.parameters.checkpoints import Checkpoints
+from adql.parameters.store import WeightStore
 from adql.parameters.tensors import read_tensors
 from adql.wire import routes
 from adql.wire.connection import Connection
@@ -178,6 +179,31 @@ def test_fenced_server_turns_unready_and_ends_with_an_error(store, server, clien
         assert push(other).outcome == "applied"
         make_durable(other)
         other.close()
+
+
+@pytest.mark.parametrize("restarts", [0, 2], ids=["epochs are the same", "this server's epoch is newer"])
+def test_store_that_comes_back_with_another_run_is_left_as_it_is_and_ends_the_server(tmp_path, restarts):
+    """Marks say nothing of the run: one of a lower epoch would be taken for an older state of this one."""
+    run, theirs = tiny_specification(), tmp_path / "theirs"
+    with running_store(theirs) as store, ServerProcess(tmp_path / "a", run, store.url) as other:
+        client = other.client()
+        client.register()
+        push(client)
+        make_durable(client)
+        client.close()
+        assert other.terminate() == 0
+        kept = WeightStore(store.url, run.run.name).read()
+    with running_store(tmp_path / "ours") as store, ServerProcess(tmp_path / "b", run, store.url) as server:
+        for _ in range(restarts):
+            server.kill()
+            server.start()
+        store.kill()
+        shutil.rmtree(tmp_path / "ours" / "appendonlydir")
+        shutil.copytree(theirs / "appendonlydir", tmp_path / "ours" / "appendonlydir")
+        store.start()
+        assert server.process.wait(20) == 2
+        assert "the store holds another run named 'adql' than this volume" in server.log().splitlines()[-1]
+        assert WeightStore(store.url, run.run.name).read().blobs() == kept.blobs()
 
 
 def test_sigterm_commits_writes_the_last_policy_and_exits_0(store, server, client, tmp_path):

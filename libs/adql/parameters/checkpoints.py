@@ -45,6 +45,10 @@ class Checkpoints:
         remove_leftovers(directory)
         self._directory, self._kept = directory, kept
 
+    def is_empty(self) -> bool:
+        """Whether no checkpoint was ever written here."""
+        return not any(self._directory.glob("*.safetensors"))
+
     def entries(self) -> list[Entry]:
         """Returns the index, oldest first; nothing where there is no checkpoint.
 

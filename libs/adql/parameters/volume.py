@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from adql.errors import InputError, StoreLostError
+from adql.errors import CheckpointError, InputError, StoreLostError
 from adql.files import remove_leftovers, write_atomically
 from adql.parameters.checkpoints import Checkpoints
 from adql.parameters.evaluation_log import EvaluationLog
@@ -42,16 +42,27 @@ class Volume:
         self.log = EvaluationLog(directory / "evaluations.csv")
 
     def record(self) -> VolumeRecord | None:
-        """Returns what the volume knows, None if it knows no run.
+        """Returns what the volume knows, None if it knows no run; without watermark, by the newest checkpoint.
 
         Raises:
-            CheckpointError: the record is damaged.
+            CheckpointError: the record is damaged, or gone and so are the checkpoints.
         """
-        return self._watermark.read()
+        announced = self._watermark.read()
+        if announced is not None or self.checkpoints.is_empty():
+            return announced
+        try:
+            newest = self.checkpoints.read_newest()
+        except CheckpointError as error:
+            checkpoints = self._directory / "checkpoints"
+            raise CheckpointError(
+                f"{self._directory / 'watermark'} is gone and {error}; bring one of them back, "
+                f"or remove {checkpoints} to take the store for what this volume knows"
+            ) from None
+        return _record_of(newest.record.identity, newest.mark)
 
     def remember(self, identity: RunIdentity, mark: Mark) -> None:
         """Records a commit before it is announced as durable."""
-        self._watermark.write(VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit))
+        self._watermark.write(_record_of(identity, mark))
 
     def keep_for_evaluation(self, task: Task, state: State) -> None:
         """Keeps a committed version until its evaluation is reported; it is the last policy, too."""
@@ -92,6 +103,10 @@ class Volume:
         write_tensors(path, self._manifest.views(state.parameters), policy_metadata(state))
 
 
+def _record_of(identity: RunIdentity, mark: Mark) -> VolumeRecord:
+    return VolumeRecord(identity.name, identity.run_id, mark.epoch, mark.number, mark.commit)
+
+
 def policy_metadata(state: State) -> dict[str, str]:
     """Returns what a policy file says about itself; ``keys`` is JSON of what defines the run."""
     identity = state.record.identity
@@ -123,13 +138,22 @@ def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> 
     known = Version(record.epoch, record.number)
     if stored is None:
         raise StoreLostError(f"the store does not know run {run!r}, this volume has its version {known}; {_WAY_OUT}")
-    if stored.record.identity.run_id != record.run_id:
-        raise StoreLostError(f"the store holds another run named {run!r} than this volume; {_WAY_OUT}")
+    check_same_run(stored, run, record.run_id)
     if stored.mark[:3] < record.order:
         held, older = f"version {stored.mark.version}", str(known)
         if stored.mark.version == known:
             held, older = f"commit {stored.mark.commit} of {held}", f"commit {record.commit} of it"
         raise StoreLostError(f"the store holds {held} of run {run!r}, older than {older}; {_WAY_OUT}")
+
+
+def check_same_run(stored: State, run: str, run_id: str) -> None:
+    """Refuses a state of another run.
+
+    Raises:
+        StoreLostError: says so.
+    """
+    if stored.record.identity.run_id != run_id:
+        raise StoreLostError(f"the store holds another run named {run!r} than this volume; {_WAY_OUT}")
 
 
 _WAY_OUT = "bring the store's data back, or take the newest checkpoint with `adql restore`"

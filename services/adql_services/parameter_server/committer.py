@@ -1,15 +1,17 @@
 """The background work of the server: commits at the allowed pace, and what follows from a commit."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
 
-from adql.errors import FencedError, RunFailedError, StoreRefusedError, StoreUnavailableError
+from adql.errors import CheckpointError, FencedError, RunFailedError, StoreRefusedError, StoreUnavailableError
 from adql.parameters import run_record
 from adql.parameters.ownership import Finding, judge
 from adql.parameters.pacing import CommitPacer
 from adql.parameters.state import Mark, State
+from adql.parameters.volume import check_same_run
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql_services.parameter_server.beacon import Beacon
@@ -76,6 +78,7 @@ class Committer:
 
         Raises:
             FencedError: another server owns the run.
+            StoreLostError: the store came back with another run of this name.
             StoreNotDurableError: the store came back with settings that would lose updates.
         """
         await self._follow_up()  # an earlier life may have ended between its last commit and this
@@ -194,6 +197,8 @@ class Committer:
 
     async def _resolve(self, held: Mark | None) -> None:
         finding = judge(held, self._known, self._owner)
+        if held is not None and finding in (Finding.FENCED, Finding.LOST):
+            await self._check_run()
         if finding is Finding.FENCED:
             raise FencedError(f"another server owns epoch {held.epoch if held else 0} of this run; this one ends")
         if finding is Finding.LANDED:
@@ -204,6 +209,13 @@ class Committer:
                 return
         if finding is not Finding.UNCHANGED:
             await self._commit_again(held)
+
+    async def _check_run(self) -> None:
+        """Marks say nothing of the run: a store with another one's data was put in the place of this one's."""
+        with contextlib.suppress(CheckpointError):  # what cannot be read is replaced: this server has it all
+            stored = await asyncio.to_thread(self._store.read)
+            if stored is not None:
+                check_same_run(stored, self._machine.identity.name, self._machine.identity.run_id)
 
     async def _commit_again(self, held: Mark | None) -> None:
         """The store is empty, or holds an older state of this server, which still has it all."""
