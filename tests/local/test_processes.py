@@ -85,6 +85,15 @@ def test_child_that_refuses_its_input_ends_the_run_at_once(supervisor, tmp_path)
         supervisor.check()
 
 
+@pytest.mark.parametrize("last_words", ["", "print('[info] listening')"])
+def test_child_that_something_else_ended_with_that_code_is_started_again(supervisor, tmp_path, last_words):
+    """An environment may call sys.exit(2)."""
+    supervisor.start(child(tmp_path, f"import sys; {last_words}; sys.exit(2)"))
+    ended(supervisor)
+    supervisor.check()
+    assert supervisor.state_of("learner-0") == "restarting"
+
+
 def test_child_that_ignores_sigterm_is_killed_after_the_grace(supervisor, tmp_path):
     program = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     supervisor.start(child(tmp_path, program))

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from adql_services.local.summary import Outcome, greedy_returns, make_summary, read_summary, write_summary
 from tests.local.runs import apart, observation, result, specification
 
@@ -39,6 +41,16 @@ def test_summary_is_read_back_and_a_torn_one_is_none(tmp_path):
     write_summary({"status": "reached"}, file)
     assert read_summary(file) == json.loads(file.read_text()) == {"status": "reached"}
     file.write_text('{"status":')
+    assert read_summary(file) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "7", '{"evaluation": 5}', '{"environment_steps": "x"}', '{"reached": true, "activity_seconds": 1}'],
+)
+def test_file_that_is_no_summary_is_taken_for_none(tmp_path, content):
+    file = tmp_path / "summary.json"
+    file.write_text(content)
     assert read_summary(file) == {}
 
 

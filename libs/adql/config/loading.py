@@ -16,6 +16,9 @@ from adql.config.specification import RunSpecification
 from adql.config.variables import PREFIX, check_names, variable_of
 from adql.errors import ConfigError
 
+MAX_BYTES = 1 << 20
+"""Of a specification; a file without end would fill the memory."""
+
 Tree = dict[str, Any]
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -151,7 +154,7 @@ def read_yaml(file: Path) -> Tree:
         ConfigError: the file is missing, unreadable, no YAML or no mapping.
     """
     try:
-        tree = yaml_text.read(file.read_text(encoding="utf-8"))
+        tree = yaml_text.read(_text(file))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"cannot read {file}: {reason}; name an existing YAML file or write key=value") from None
@@ -162,6 +165,15 @@ def read_yaml(file: Path) -> Tree:
     if not isinstance(tree, dict):
         raise ConfigError(f"{file} holds {type(tree).__name__}, not a mapping such as 'training: {{learners: 2}}'")
     return tree
+
+
+def _text(file: Path) -> str:
+    """Returns the text of ``file``, which may be a pipe."""
+    with file.open("rb") as stream:
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{file} has more than {MAX_BYTES} bytes; name a specification")
+    return content.decode("utf-8")
 
 
 def to_yaml(specification: RunSpecification) -> str:

@@ -1,8 +1,9 @@
 """What every section of the configuration is made of."""
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -16,3 +17,19 @@ class Section(BaseModel):
     """Frozen, closed to unknown keys, no NaN and no infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_where_a_number_is_wanted(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python's True is 1, and a seed of ``true`` is a slip."""
+        if isinstance(value, bool) and info.field_name is not None:
+            kinds = _kinds(cls.model_fields[info.field_name].annotation)
+            if bool not in kinds and kinds & {int, float}:
+                raise ValueError(f"{str(value).lower()} is no number; write one")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Returns the types that ``annotation`` is made of."""
+    parts = get_args(annotation)
+    return {annotation} if not parts else set().union(*map(_kinds, parts))

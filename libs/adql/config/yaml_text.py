@@ -1,11 +1,14 @@
-"""YAML as people write it: a number may have an exponent without a point, ``1e5``, as in YAML 1.2."""
+"""YAML as people write it: as in YAML 1.2, ``1e5`` is a number, ``12:30`` is none and ``010`` is not eight."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+\Z")
+OF_YAML_1_1 = re.compile(r":|^[-+]?0[0-9_]+\Z")
+"""Numbers to the base of 60 or 8."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -18,6 +21,17 @@ class _Loader(yaml.SafeLoader):
         if twice is not None:
             raise yaml.YAMLError(f"the key {twice!r} comes twice in the mapping of line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
+
+
+def _number(construct: Callable[[_Loader, yaml.ScalarNode], Any]) -> Callable[[_Loader, yaml.ScalarNode], Any]:
+    def number_or_text(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        return node.value if OF_YAML_1_1.search(node.value) else construct(loader, node)
+
+    return number_or_text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number(_Loader.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _number(_Loader.construct_yaml_float))
 
 
 class _Dumper(yaml.SafeDumper):

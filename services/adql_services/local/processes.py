@@ -88,6 +88,10 @@ class Child:
         runs = self._process is not None and self._process.poll() is None
         return self._cpu.look(self.pid if runs else None)
 
+    def refused_its_input(self) -> bool:
+        """Whether it ended because of bad input: an environment may end a process with that code, and say nothing."""
+        return self.exit_code() == BAD_INPUT and last_line(self.log, self._log_start).startswith(PREFIX)
+
     def last_words(self) -> str:
         """The last line that its present life wrote, without the mark of an error."""
         return last_line(self.log, self._log_start).removeprefix(PREFIX)
@@ -176,7 +180,7 @@ class Supervisor:
         self.children, self._going = {}, []
 
     def _plan_restart(self, child: Child, code: int) -> None:
-        if code == BAD_INPUT:
+        if child.refused_its_input():
             raise InputError(f"{child.name}: {child.last_words()}")
         lived = self._clock() - self._started[child.name]
         crashes = self._crashes.get(child.name, 0) + 1 if lived < STABLE_SECONDS else 1

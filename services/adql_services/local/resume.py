@@ -63,10 +63,12 @@ def check_not_over(path: Path, specification: RunSpecification, summary: Tree) -
         InputError: says how to go on all the same.
     """
     steps, evaluation = summary.get("environment_steps", 0), summary.get("evaluation") or {}
-    if summary.get("reached") and specification.goal is not None and evaluation["mean_return"] >= specification.goal:
-        reached = return_text(evaluation["mean_return"], specification.goal)
+    mean: float | None = evaluation.get("mean_return")
+    goal = specification.goal
+    if summary.get("reached") and mean is not None and goal is not None and mean >= goal:
+        reached = return_text(mean, goal)
         raise InputError(
-            f"{path} is over: it reached {reached}, the goal is {return_text(specification.goal)}; "
+            f"{path} is over: it reached {reached}, the goal is {return_text(goal)}; "
             f"go on with a higher training.goal if returns can be higher: `adql resume {path} training.goal=…`, "
             "or start another run with `adql train`"
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from adql.config import RunSpecification
 from adql.files import write_atomically
 from adql_services.local.packages import requirements
@@ -98,12 +100,31 @@ def write_summary(summary: Tree, path: Path) -> None:
 
 
 def read_summary(path: Path) -> Tree:
-    """Returns the summary of the last command on this run; nothing where there is none."""
+    """Returns the summary of the last command on this run; nothing where there is none, or it is another file."""
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary: Tree = json.loads(path.read_text(encoding="utf-8"))
+        msgspec.convert(summary, _Earlier)
+    except (OSError, ValueError, msgspec.ValidationError):
         return {}
-    return summary if isinstance(summary, dict) else {}
+    return summary
+
+
+class _EarlierEvaluation(msgspec.Struct):
+    """What the next command reads of an evaluation."""
+
+    mean_return: float
+
+
+class _Earlier(msgspec.Struct):
+    """What the next command on a run reads of its summary."""
+
+    reached: bool = False
+    environment_steps: int = 0
+    learner_steps: int = 0
+    evaluation: _EarlierEvaluation | None = None
+    evaluations_without_improvement: int = 0
+    process_restarts: int = 0
+    activity_seconds: dict[str, dict[str, float]] = {}
 
 
 def _evaluation(result: Tree | None) -> Tree | None:
