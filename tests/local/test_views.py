@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from adql_services.local.live import LiveView
+from adql_services.local.live import LiveView, share_of_goal
 from adql_services.local.progress import ProgressLog
 from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
@@ -49,6 +49,33 @@ def test_log_counts_actors_where_there_are_some():
 
 def test_live_view_before_the_first_evaluation_has_no_greedy_return():
     assert "– of -100 greedy return" in drawn(seen=Observation(), training={"goal": -100})
+
+
+@pytest.mark.parametrize(
+    ("means", "goal", "expected"),
+    [
+        ([], -100.0, 0.0),
+        ([-500.0], -100.0, 0.0),
+        ([-500.0, -200.0], -100.0, 0.75),
+        ([-500.0, -97.7], -100.0, 1.0),
+        ([-97.7], -100.0, 1.0),
+        ([-97.7, -120.0], -100.0, 0.0),
+        ([-300.0, -50.0], 200.0, 0.5),
+        ([40.0, 95.0], 475.0, 0.2),
+        ([-10.0, 0.0], 0.0, 1.0),
+    ],
+)
+def test_share_of_the_goal_counts_from_the_worst_return_or_from_zero(means, goal, expected):
+    assert share_of_goal(means, goal) == pytest.approx(expected)
+
+
+def test_bar_of_a_negative_goal_that_is_reached_is_full_and_green():
+    seen = Observation(observation().run, {}, (result(-500.0), result(-97.7)))
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    view = LiveView(specification(training={"goal": -100}), "runs/x", console=console, clock=lambda: 0.0)
+    view.close("reached", seen)
+    bars = re.findall(r"goal [^\n]*?\x1b\[(\d+)m(━+)[^\n]*-97.7 of -100", console.file.getvalue())
+    assert [(colour, len(bar) > 20) for colour, bar in bars] == [("32", True)]
 
 
 @pytest.mark.parametrize("status", ["stopped", "failed", "budget"])

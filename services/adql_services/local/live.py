@@ -3,7 +3,7 @@
 import itertools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -129,11 +129,10 @@ class LiveView:
         grid.add_column(justify="right", no_wrap=True)
         steps, budget = observation.environment_steps, self._specification.training.environment_steps
         grid.add_row("budget", _bar(steps, budget), f"{steps:,} of {budget:,} environment steps")
-        goal, last = self._specification.goal, observation.last_evaluation
+        goal, means = self._specification.goal, [result["mean"] for result in observation.evaluations]
         if goal is not None:
-            reached = last["mean"] if last else None
-            text = f"{_return(reached, goal)} of {return_text(goal)} greedy return"
-            grid.add_row("goal", _bar(max(reached or 0.0, 0.0), goal), text)
+            text = f"{_return(means[-1] if means else None, goal)} of {return_text(goal)} greedy return"
+            grid.add_row("goal", _bar(share_of_goal(means, goal), 1.0), text)
         return grid
 
     def _figures(self, observation: Observation) -> Table:
@@ -214,6 +213,14 @@ class LiveView:
         grows = self._slots.get(who) != counters
         self._slots[who] = counters
         return Text("working", style="green") if grows else Text("waiting", style="yellow")
+
+
+def share_of_goal(means: Sequence[float], goal: float) -> float:
+    """Returns how far the last of ``means`` has come on the way to ``goal``: from 0, or from a worse one among them."""
+    if not means or means[-1] >= goal:
+        return 1.0 if means else 0.0
+    start = min(0.0, *means)
+    return (means[-1] - start) / (goal - start)
 
 
 def _bar(completed: float, total: float) -> ProgressBar:
