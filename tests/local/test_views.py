@@ -11,6 +11,12 @@ from adql_services.local.watch import Observation
 from tests.local.runs import apart, observation, result, specification
 
 
+def rows(text: str) -> list[list[str]]:
+    """The lines of learners and actors, in words."""
+    lines = (line.strip("│ ").split() for line in text.splitlines())
+    return [line for line in lines if line[:1] in (["learner"], ["actor"])]
+
+
 def drawn(width: int = 110, seen: Observation | None = None, **sections) -> str:
     console = Console(file=io.StringIO(), width=width)
     view = LiveView(specification(**sections), "runs/x", console=console, clock=lambda: 0.0)
@@ -28,12 +34,19 @@ def test_live_view_shows_progress_returns_speed_staleness_replay_and_learners():
 
 
 def test_live_view_shows_learners_and_actors_apart():
-    lines = [line.strip("│ ").split() for line in drawn(seen=apart(), training={"actors": 2}).splitlines()]
-    rows = [line for line in lines if line[:1] in (["learner"], ["actor"])]
-    assert rows == [
+    assert rows(drawn(seen=apart(), training={"actors": 2})) == [
         ["learner", "0", "250", "100%", "working"],
         ["actor", "0", "5,000", "working"],
         ["actor", "1", "3,000", "gone"],
+    ]
+
+
+def test_live_view_counts_steps_as_updates_over_all_sessions_of_a_slot():
+    seen = observation()
+    seen.run["sessions"][0]["environment_steps"] = 7  # of a session that a resumed run has just leased
+    assert rows(drawn(seen=seen)) == [
+        ["learner", "0", "150", "60%", "5,000", "working"],
+        ["learner", "1", "100", "40%", "3,000", "gone"],
     ]
 
 

@@ -187,11 +187,13 @@ class LiveView:
 
     def _add_learners(self, table: Table, observation: Observation, status: str) -> None:
         applied = observation.run.get("updates_by_slot", {})
+        acted = observation.run.get("environment_steps_by_slot", {})
         total = max(1, sum(applied.values()))
         live = {str(session["slot"]): session for session in observation.sessions if session["role"] != "actor"}
         for slot in sorted({*applied, *live}, key=int):
             updates, session = applied.get(slot, 0), live.get(slot)
-            steps = f"{session['environment_steps']:,}" if session and session["role"] == "both" else ""
+            acts = session["role"] == "both" if session else not self._specification.training.actors
+            steps = f"{acted.get(slot, 0):,}" if acts else ""
             state = self._state(session, status)
             table.add_row(f"learner {slot}", f"{updates:,}", f"{updates / total:.0%}", steps, state)
 
