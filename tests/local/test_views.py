@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from adql_services.local.live import LiveView, share_of_goal
+from adql_services.local.live_shape import SHAPES
 from adql_services.local.progress import ProgressLog
 from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
@@ -17,8 +18,8 @@ def rows(text: str) -> list[list[str]]:
     return [line for line in lines if line[:1] in (["learner"], ["actor"])]
 
 
-def drawn(width: int = 110, seen: Observation | None = None, **sections) -> str:
-    console = Console(file=io.StringIO(), width=width)
+def drawn(width: int = 110, seen: Observation | None = None, height: int = 25, **sections) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height)
     view = LiveView(specification(**sections), "runs/x", console=console, clock=lambda: 0.0)
     view.close("stopped")
     console.file = io.StringIO()
@@ -128,6 +129,59 @@ def test_live_view_cuts_no_number_of_a_large_run_in_80_columns():
     ):
         assert part in text
     assert "…" not in text and max(map(len, text.splitlines())) == 80
+
+
+def crowded(learners: int, actors: int) -> Observation:
+    """Large numbers, of so many learners and actors."""
+    seen = apart() if actors else observation()
+    seen.run["updates_by_slot"] = {str(slot): 1_500_000 + slot for slot in range(learners)}
+    seen.run["environment_steps_by_slot"] = {str(slot): 24_000_000 + slot for slot in range(actors or learners)}
+    return seen
+
+
+@pytest.mark.parametrize("width", [80, 60])
+@pytest.mark.parametrize(
+    ("height", "learners", "actors", "hidden"),
+    [(24, 2, 0, 0), (24, 4, 0, 0), (24, 1, 4, 0), (24, 4, 4, 0), (24, 13, 0, 0), (24, 14, 0, 2), (24, 64, 128, 180),
+     (16, 2, 0, 0), (16, 5, 0, 0), (16, 6, 0, 2), (16, 4, 4, 4)],
+)  # fmt: skip
+def test_live_view_fits_a_low_terminal_with_its_border_and_all_rows_or_their_number(
+    width, height, learners, actors, hidden
+):
+    text = drawn(width, crowded(learners, actors), height, training={"actors": actors})
+    lines = text.splitlines()
+    assert len(lines) <= height and {len(line) for line in lines} == {width}
+    assert lines[0][0] == "╭" and lines[-1][0] == "╰"
+    names = [*(f"learner {slot}" for slot in range(learners)), *(f"actor {slot}" for slot in range(actors))]
+    shown = names[: len(names) - hidden]
+    assert [" ".join(row[:2]) for row in rows(text)] == shown
+    assert all(f"1,500,0{slot:02}" in text for slot in range(min(len(shown), learners)))
+    assert re.findall(r"… and (\d+) more", text) == ([str(hidden)] if hidden else [])
+
+
+def test_live_view_cuts_no_name_and_no_number_in_60_columns():
+    assert "…" not in drawn(60, crowded(12, 0))
+
+
+def test_live_view_keeps_its_curve_where_there_is_room_for_a_low_one():
+    texts = [drawn(80, height=height, training={"goal": 120}) for height in (40, 22, 14)]
+    assert [sum("█" in line for line in text.splitlines()) for text in texts] == [6, 3, 0]
+    assert ["greedy return by evaluation" in text for text in texts] == [True, True, False]
+
+
+def test_shapes_of_the_live_view_grow_lower_and_lower():
+    heights = [shape.lines for shape in SHAPES]
+    assert heights == sorted(set(heights), reverse=True) and heights[-1] == 0
+
+
+def test_live_view_says_in_one_line_who_is_restarting():
+    console = Console(file=io.StringIO(), width=60, height=16)
+    view = LiveView(specification(), "runs/x", console=console, clock=lambda: 0.0)
+    view.close("stopped")
+    console.file = io.StringIO()
+    console.print(view.picture(crowded(9, 0), {f"learner-{slot}": "restarting" for slot in range(9)}))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 16 and "learner-0, learner-1, " in lines[-2]
 
 
 def test_live_view_fits_a_narrow_terminal():

@@ -3,9 +3,8 @@
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,16 +14,19 @@ from rich.table import Table
 from rich.text import Text
 
 from adql.config import RunSpecification
-from adql.types import OVER
 from adql_services.local.curve import curve
 from adql_services.local.echo import Echo
+from adql_services.local.live_rows import Row, Rows
+from adql_services.local.live_shape import Shape, fitting
 from adql_services.local.progress import evaluation_line
 from adql_services.local.rates import Rates
 from adql_services.local.returns import return_text
 from adql_services.local.watch import Observation
 
-WIDTH = 100
-CURVE_HEIGHT = 6
+WIDTH, NARROW = 100, 70
+"""The widest picture, and the width below which units and headings are shortened."""
+BORDER_AND_HEADING = 3
+"""Lines of the panel's border, and of the heading of its rows."""
 REFRESHES_PER_SECOND = 5
 COLOURS = {
     "waiting": "white",
@@ -36,7 +38,8 @@ COLOURS = {
     "stopped": "yellow",
     "failed": "red",
 }
-ENDED = (*OVER, "stopped", "failed")
+STATES = {"working": "green", "waiting": "yellow", "idle": "dim", "gone": "dim"}
+STATE_WIDTH = 8
 
 
 class LiveView:
@@ -54,7 +57,7 @@ class LiveView:
         self._clock, self._start = clock, clock()
         self._rates = Rates(clock)
         self._evaluations = evaluations
-        self._slots: dict[tuple[bool, int], tuple[int, int]] = {}
+        self._rows = Rows(actors=specification.training.actors > 0)
         self._console = console or Console(stderr=True)
         self._shown: tuple[Observation, dict[str, str]] = Observation(), {}
         self._live = Live(
@@ -92,22 +95,26 @@ class LiveView:
     def picture(self, observation: Observation, processes: dict[str, str], status: str | None = None) -> RenderableType:
         """Returns what is shown of ``observation``; ``status`` is how the run ended."""
         status = status or observation.status
+        progress, figures, notes = self._progress(observation), self._figures(observation), _notes(processes)
+        rows, height = self._rows.look(observation, status), self._console.height
+        others = progress.row_count + figures.row_count + len(notes) + BORDER_AND_HEADING
+        shape = fitting(height, others + len(rows))
+        gap = [Text()] if shape.gaps else []
+        content = Group(
+            progress,
+            *gap,
+            figures,
+            *gap,
+            *([self._curve(observation, shape.curve), *gap] if shape.curve else []),
+            _drawn(rows, height - others - shape.lines, self._width() < NARROW),
+            *notes,
+        )
+        return self._panel(content, status, shape)
+
+    def _panel(self, content: Group, status: str, shape: Shape) -> Panel:
         seconds = int(self._clock() - self._start)
         return Panel(
-            Group(
-                self._progress(observation),
-                Text(),
-                self._figures(observation),
-                Text(),
-                self._curve(observation),
-                Text(),
-                self._actor_learners(observation, status),
-                *(
-                    Text(f"{name} is {state}", style="yellow")
-                    for name, state in processes.items()
-                    if state != "running"
-                ),
-            ),
+            content,
             title=Text.assemble(
                 "ADQL ",
                 (self._specification.environment.id, "bold"),
@@ -116,7 +123,7 @@ class LiveView:
             ),
             subtitle=Text(f"{self._title}  {seconds // 60}:{seconds % 60:02}", style="dim"),
             width=self._width(),
-            padding=(1, 2),
+            padding=(int(shape.margins), 2),
         )
 
     def _width(self) -> int:
@@ -144,9 +151,10 @@ class LiveView:
             ("training return", _return(observation.training_return)),
             ("success rate", "–" if success is None else f"{success:.0%}"),
         ]
+        unit = "/s" if self._width() < NARROW else " steps/s"
         speeds = [
-            ("environment", f"{environment_rate:,.0f} steps/s"),
-            ("learners", f"{learner_rate:,.0f} steps/s"),
+            ("environment", f"{environment_rate:,.0f}{unit}"),
+            ("learners", f"{learner_rate:,.0f}{unit}"),
             ("version", f"{observation.state.get('version', 0):,}"),
         ]
         data = [
@@ -165,56 +173,44 @@ class LiveView:
             grid.add_row(*itertools.chain.from_iterable(row))
         return grid
 
-    def _curve(self, observation: Observation) -> RenderableType:
+    def _curve(self, observation: Observation, height: int) -> RenderableType:
         means = [result["mean"] for result in observation.evaluations if result["task"]["purpose"] == "periodic"]
         if not means:
             return Text("greedy return: the first evaluation is to come", style="dim")
-        lines = curve(means, self._width() - 18, CURVE_HEIGHT, self._specification.goal)
+        lines = curve(means, self._width() - 18, height, self._specification.goal)
         top = max(0.0, *means, self._specification.goal or 0.0)
         labels = [f"{return_text(top):>10} ", *[" " * 11] * (len(lines) - 2), f"{return_text(min(0.0, *means)):>10} "]
         drawn = (Text.assemble((label, "dim"), (line, "cyan")) for label, line in zip(labels, lines, strict=True))
         return Group(Text("greedy return by evaluation", style="dim"), *drawn)
 
-    def _actor_learners(self, observation: Observation, status: str) -> Table:
-        table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
-        for name in ("slot", "updates", "share", "environment steps"):
-            table.add_column(name, justify="left" if name == "slot" else "right", no_wrap=True)
-        table.add_column("state", width=12)
-        self._add_learners(table, observation, status)
-        if self._specification.training.actors:
-            self._add_actors(table, observation, status)
-        return table
 
-    def _add_learners(self, table: Table, observation: Observation, status: str) -> None:
-        applied = observation.run.get("updates_by_slot", {})
-        acted = observation.run.get("environment_steps_by_slot", {})
-        total = max(1, sum(applied.values()))
-        live = {str(session["slot"]): session for session in observation.sessions if session["role"] != "actor"}
-        for slot in sorted({*applied, *live}, key=int):
-            updates, session = applied.get(slot, 0), live.get(slot)
-            acts = session["role"] == "both" if session else not self._specification.training.actors
-            steps = f"{acted.get(slot, 0):,}" if acts else ""
-            state = self._state(session, status)
-            table.add_row(f"learner {slot}", f"{updates:,}", f"{updates / total:.0%}", steps, state)
+def _drawn(rows: Sequence[Row], room: int, narrow: bool) -> Group:
+    """Returns as many of ``rows`` under their heading as have ``room``, and says how many have not."""
+    shown = rows if len(rows) <= room else rows[: max(room - 1, 0)]
+    hidden = len(rows) - len(shown)
+    return Group(_table(shown, narrow), *([Text(f" … and {hidden} more", style="dim")] if hidden else []))
 
-    def _add_actors(self, table: Table, observation: Observation, status: str) -> None:
-        acted = observation.run.get("environment_steps_by_slot", {})
-        live = {str(session["slot"]): session for session in observation.sessions if session["role"] == "actor"}
-        for slot in sorted({*acted, *live}, key=int):
-            state = self._state(live.get(slot), status)
-            table.add_row(f"actor {slot}", "", "", f"{acted.get(slot, 0):,}", state)
 
-    def _state(self, session: dict[str, Any] | None, status: str) -> Text:
-        """Returns working while its counters grow, waiting while they stand."""
-        if session is None:
-            return Text("gone", style="dim")
-        if status in ENDED:
-            return Text("idle", style="dim")
-        counters = session["environment_steps"], session["last_sequence"]
-        who = session["role"] == "actor", session["slot"]
-        grows = self._slots.get(who) != counters
-        self._slots[who] = counters
-        return Text("working", style="green") if grows else Text("waiting", style="yellow")
+def _table(rows: Sequence[Row], narrow: bool) -> Table:
+    table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
+    # A name that is cut tells nobody apart.
+    table.add_column("slot", no_wrap=True, min_width=max((len(row[0]) for row in rows), default=0))
+    for name in ("updates", "share", "env steps" if narrow else "environment steps"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", width=STATE_WIDTH)
+    for *cells, state in rows:
+        table.add_row(*cells, Text(state, style=STATES[state]))
+    return table
+
+
+def _notes(processes: Mapping[str, str]) -> list[Text]:
+    """Returns a line for each state but running, however many processes are in it."""
+    names: dict[str, list[str]] = {}
+    for name, state in processes.items():
+        if state != "running":
+            names.setdefault(state, []).append(name)
+    lines = (f"{', '.join(who)} {'is' if len(who) == 1 else 'are'} {state}" for state, who in names.items())
+    return [Text(line, "yellow", no_wrap=True, overflow="ellipsis") for line in lines]
 
 
 def share_of_goal(means: Sequence[float], goal: float) -> float:
