@@ -43,8 +43,24 @@ def test_report_shows_every_figure():
 def test_report_names_actors_where_they_act():
     spec = specification(training={"actors": 2, "learners": 1})
     text = render(spec, make_summary(spec, apart(), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
-    assert "1 learners, 2 actors, rule" in text and "of each actor" in text
+    assert ">1 learner, 2 actors, rule" in text and "of each actor" in text
     assert all(name in text for name in (">actor 0<", ">actor 1<", ">learner<", ">actor<")) and "learner 0" not in text
+
+
+def test_report_counts_one_of_anything_in_the_singular():
+    spec = specification(training={"learners": 1, "actors": 1}, evaluation={"episodes": 1})
+    summary = make_summary(spec, apart(), OUTCOME, {})
+    summary |= {"version": {"epoch": 1, "number": 1}, "staleness": {"mean": 0.5, "max": 1}}
+    summary["evaluation"]["episodes"] = 1
+    text = render(spec, summary, EVALUATIONS, EPISODES, MOMENTS, "")
+    for part in (
+        "1 learner, 1 actor, rule",
+        "of 1 episode,",
+        ">1 update<",
+        "at most 1 version<",
+        "goal 475, 1 episode<",
+    ):
+        assert part in text
 
 
 def test_samples_per_insert_reached_stand_beside_the_ratio_that_was_asked_for():

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from adql_services.local.live import LiveView, share_of_goal
 from adql_services.local.live_shape import SHAPES
-from adql_services.local.progress import ProgressLog
+from adql_services.local.progress import ProgressLog, evaluation_line
 from adql_services.local.rates import Rates
 from adql_services.local.watch import Observation
 from tests.local.runs import apart, observation, result, specification
@@ -195,6 +195,12 @@ def test_log_shows_each_new_evaluation_once():
     log.show(observation(), {})
     assert stream.getvalue().count("evaluation at") == 1
     assert "greedy mean return 120 (119 to 121) over 20 episodes, goal 475" in stream.getvalue()
+
+
+def test_log_counts_one_episode_in_the_singular():
+    one = result(120.0)
+    one["task"]["episodes"] = 1
+    assert evaluation_line(one, None).endswith("(119 to 121) over 1 episode")
 
 
 def test_log_says_every_two_seconds_how_the_run_stands():

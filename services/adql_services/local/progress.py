@@ -57,8 +57,8 @@ class ProgressLog:
 
 
 def counted(number: int, what: str) -> str:
-    """Returns "1 learner", "2 learners"."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
+    """Returns "1 learner", "2 learners", "1,304 updates"."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def evaluation_line(result: dict[str, Any], goal: float | None) -> str:
@@ -69,5 +69,5 @@ def evaluation_line(result: dict[str, Any], goal: float | None) -> str:
     target = "" if goal is None else f", goal {return_text(goal)}"
     return (
         f"{what} at {task['learner_steps']} learner steps: greedy mean return {return_text(result['mean'], goal)} "
-        f"({lowest} to {highest}) over {task['episodes']} episodes{target}"
+        f"({lowest} to {highest}) over {counted(task['episodes'], 'episode')}{target}"
     )

@@ -10,6 +10,7 @@ from adql.files import write_atomically
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
 from adql_services.local.episodes import read_episodes
 from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
+from adql_services.local.progress import counted
 from adql_services.local.report_style import STYLE
 from adql_services.local.returns import return_text
 from adql_services.local.run_directory import RunDirectory
@@ -69,9 +70,9 @@ def _header(specification: RunSpecification, summary: Tree) -> str:
     status = str(summary["status"])
     words = {"reached": "goal reached", "budget": "budget spent", "plateau": "no more improvement"}.get(status, status)
     reason = f" · {summary['reason']}" if summary.get("reason") else ""
-    actors = specification.training.actors
+    learners, actors = specification.training.learners, specification.training.actors
     lead = (
-        f"{specification.training.learners} learners, {f'{actors} actors, ' if actors else ''}"
+        f"{counted(learners, 'learner')}, {counted(actors, 'actor') + ', ' if actors else ''}"
         f"rule {specification.update.rule}, seed {specification.run.seed}{reason}"
     )
     return (
@@ -85,17 +86,16 @@ def _tiles(specification: RunSpecification, summary: Tree) -> str:
     goal = "" if specification.goal is None else f"goal {return_text(specification.goal)}, "
     tiles = [
         ("Env steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
-        ("Learner steps", f"{summary['learner_steps']:,}", f"{summary['version']['number']:,} updates"),
+        ("Learner steps", f"{summary['learner_steps']:,}", counted(summary["version"]["number"], "update")),
         ("Wall time", f"{summary['wall_seconds']:,.1f} s", "since the first environment step"),
         ("CPU time", f"{summary['cpu_seconds']:,.1f} s", "all processes"),
-        ("Mean staleness", f"{staleness['mean']:.2f}", f"at most {staleness['max']} versions"),
+        ("Mean staleness", f"{staleness['mean']:.2f}", f"at most {counted(staleness['max'], 'version')}"),
     ]
     if found:
         best = better_than_last(summary)
         name = "Last greedy return" if best else "Greedy return"
-        tiles[:0] = [
-            (name, return_text(found["mean_return"], specification.goal), f"{goal}{found['episodes']} episodes")
-        ]
+        episodes = counted(found["episodes"], "episode")
+        tiles[:0] = [(name, return_text(found["mean_return"], specification.goal), goal + episodes)]
         if best:
             tiles[:0] = [
                 (
@@ -125,7 +125,8 @@ def _greedy_figures(
     specification: RunSpecification, evaluations: Sequence[Evaluated], moments: Sequence[Moment]
 ) -> list[str]:
     periodic = [evaluated for evaluated in evaluations if evaluated.purpose == "periodic"]
-    hint = f"mean of {specification.evaluation.episodes} episodes, from the worst to the best of them"
+    episodes = counted(specification.evaluation.episodes, "episode")
+    hint = f"mean of {episodes}, from the worst to the best of them"
     by_steps = [(float(e.learner_steps), e) for e in periodic]
     by_time = [(wall_seconds_at(moments, e.learner_steps), e) for e in periodic]
     return [
