@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -6,6 +7,7 @@ import pytest
 from adql.episodes import EpisodeRecord
 from adql_services.local.history import Evaluated, Moment
 from adql_services.local.report import render, wall_seconds_at
+from adql_services.local.report_tiles import MIDDLE, WIDE, balanced
 from adql_services.local.summary import Outcome, make_summary
 from tests.local.runs import apart, observation, result, specification
 
@@ -93,6 +95,27 @@ def test_report_shows_the_best_and_the_last_return_where_they_differ():
     names = re.findall(r"<dt>([^<]+)", text)
     assert names[:4] == ["Best greedy return", "Last greedy return", "Success rate", "Env steps"]
     assert "at 9,000 learner steps" in text and "Best greedy return" not in page()
+
+
+@pytest.mark.parametrize("most", [WIDE, MIDDLE])
+@pytest.mark.parametrize("count", range(5, 10))
+def test_tiles_stand_in_rows_that_differ_by_one_at_most(count, most):
+    columns = balanced(count, most)
+    assert columns <= most and (-count) % columns <= 1
+
+
+def test_eight_tiles_stand_in_two_rows_of_four():
+    seen = observation("budget")
+    seen.run["evaluations"]["best"] = result(308.1, 9_000)
+    text = render(specification(), make_summary(specification(), seen, OUTCOME, {}), [], [], [], "")
+    assert text.count("<dt>") == 8 and '<dl class="tiles" style="--wide: 4; --middle: 4">' in text
+    assert "repeat(var(--wide), 1fr)" in text and "repeat(var(--middle), 1fr)" in text
+
+
+def test_report_shows_restarts_where_there_were_some():
+    restarted = dataclasses.replace(OUTCOME, process_restarts=3)
+    text = render(specification(), make_summary(specification(), observation(), restarted, {}), [], [], [], "")
+    assert "<dt>Restarts</dt><dd>3<" in text and "Restarts" not in page()
 
 
 def test_report_escapes_what_was_typed():

@@ -12,9 +12,9 @@ from adql_services.local.episodes import read_episodes
 from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
 from adql_services.local.progress import counted
 from adql_services.local.report_style import STYLE
-from adql_services.local.returns import return_text
+from adql_services.local.report_tiles import tiles
 from adql_services.local.run_directory import RunDirectory
-from adql_services.local.summary import Tree, better_than_last
+from adql_services.local.summary import Tree
 
 EPISODES_SMOOTHED = 20
 MAX_BARS = 16
@@ -58,7 +58,7 @@ def render(
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>'
-        f"{_header(specification, summary)}{_tiles(specification, summary)}"
+        f"{_header(specification, summary)}{tiles(specification, summary)}"
         f"<h2>Is it learning?</h2>{_charts(learning)}<h2>How did it run?</h2>{_charts(running)}"
         f"<h2>Command</h2><pre>{escape(command.strip())}</pre>"
         f'<h2>Settings</h2><pre class="columns">{escape(to_annotated_yaml(specification))}</pre>'
@@ -79,37 +79,6 @@ def _header(specification: RunSpecification, summary: Tree) -> str:
         f'<header><h1>{escape(specification.environment.id)}</h1><span class="status {escape(status)}">{escape(words)}'
         f'</span></header><p class="lead">{escape(lead)}</p>'
     )
-
-
-def _tiles(specification: RunSpecification, summary: Tree) -> str:
-    found, staleness = summary["evaluation"], summary["staleness"] or {"mean": 0.0, "max": 0}
-    goal = "" if specification.goal is None else f"goal {return_text(specification.goal)}, "
-    tiles = [
-        ("Env steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
-        ("Learner steps", f"{summary['learner_steps']:,}", counted(summary["version"]["number"], "update")),
-        ("Wall time", f"{summary['wall_seconds']:,.1f} s", "since the first environment step"),
-        ("CPU time", f"{summary['cpu_seconds']:,.1f} s", "all processes"),
-        ("Mean staleness", f"{staleness['mean']:.2f}", f"at most {counted(staleness['max'], 'version')}"),
-    ]
-    if found:
-        best = better_than_last(summary)
-        name = "Last greedy return" if best else "Greedy return"
-        episodes = counted(found["episodes"], "episode")
-        tiles[:0] = [(name, return_text(found["mean_return"], specification.goal), goal + episodes)]
-        if best:
-            tiles[:0] = [
-                (
-                    "Best greedy return",
-                    return_text(best["mean_return"], specification.goal),
-                    f"at {best['learner_steps']:,} learner steps",
-                )
-            ]
-        if found["success_rate"] is not None:
-            tiles[len(tiles) - 5 : len(tiles) - 5] = [
-                ("Success rate", f"{found['success_rate']:.0%}", f"median {return_text(found['median_return'])}")
-            ]
-    cells = (f"<div><dt>{escape(n)}</dt><dd>{escape(v)}<small>{escape(s)}</small></dd></div>" for n, v, s in tiles)
-    return f'<dl class="tiles">{"".join(cells)}</dl>'
 
 
 def _charts(figures: Iterable[str]) -> str:

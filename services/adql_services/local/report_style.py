@@ -22,7 +22,10 @@ h2 { font-size: 19px; letter-spacing: -.01em; margin: 44px 0 14px }
 .status.budget, .status.plateau { background: var(--c0) }
 .status.failed { background: var(--c1) }
 .lead { color: var(--soft); margin: 6px 0 26px }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 0 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(130px, 50% - 6px), 1fr)); gap: 12px;
+  margin: 0 }
+@media (min-width: 680px) { .tiles { grid-template-columns: repeat(var(--middle), 1fr) } }
+@media (min-width: 1170px) { .tiles { grid-template-columns: repeat(var(--wide), 1fr) } }
 .tiles div { background: var(--card); border: 1px solid var(--edge); border-radius: 10px; padding: 12px 16px }
 .tiles dt { color: var(--soft); font-size: 13px; white-space: nowrap }
 .tiles dd { margin: 2px 0 0; font-size: 23px; font-weight: 600; letter-spacing: -.01em;
