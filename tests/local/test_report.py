@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -46,7 +47,18 @@ def test_report_names_actors_where_they_act():
     spec = specification(training={"actors": 2, "learners": 1})
     text = render(spec, make_summary(spec, apart(), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
     assert ">1 learner, 2 actors, rule" in text and "of each actor" in text
-    assert all(name in text for name in (">actor 0<", ">actor 1<", ">learner<", ">actor<")) and "learner 0" not in text
+    assert "by slot; an actor that comes back may get another one" in figure(text, "Environment steps")
+    assert all(name in text for name in (">slot of the learner<", ">slot of the actor<"))
+
+
+def test_charts_name_slots_and_say_that_they_are_not_processes():
+    text = page()
+    for title in ("Training return", "Episode length"):
+        assert re.findall(r"</i>([^<]+)</li>", figure(text, title)) == ["slot 0", "slot 1"]
+        assert "of each learner's slot" in unescape(figure(text, title))
+    for title in ("Applied updates", "Environment steps"):
+        assert "by slot; a learner that comes back may get another one" in figure(text, title)
+    assert ">learner-0<" in figure(text, "Where the time went") and not re.search(r">learner \d", text)
 
 
 def test_report_counts_one_of_anything_in_the_singular():

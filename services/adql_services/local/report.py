@@ -132,21 +132,21 @@ def _who_acts(specification: RunSpecification) -> str:
 
 
 def _training_figures(episodes: Sequence[EpisodeRecord], who: str) -> list[str]:
-    hint = f"while exploring; mean of the last {EPISODES_SMOOTHED} episodes of each {who}"
-    returns = _by_slot(episodes, [episode.episode_return for episode in episodes], who)
-    lengths = _by_slot(episodes, [float(episode.length) for episode in episodes], who)
+    hint = f"while exploring; mean of the last {EPISODES_SMOOTHED} episodes of each {who}'s slot"
+    returns = _by_slot(episodes, [episode.episode_return for episode in episodes])
+    lengths = _by_slot(episodes, [float(episode.length) for episode in episodes])
     return [
         _figure("Training return", hint, _training(returns, "return")),
         _figure("Episode length", hint, _training(lengths, "steps")),
     ]
 
 
-def _by_slot(episodes: Sequence[EpisodeRecord], values: Sequence[float], who: str) -> list[Line]:
+def _by_slot(episodes: Sequence[EpisodeRecord], values: Sequence[float]) -> list[Line]:
     slots: dict[int, list[Point]] = {}
     for episode, value in zip(episodes, values, strict=True):
         slots.setdefault(episode.slot, []).append((float(episode.environment_steps), value))
     return [
-        Line(f"{who} {slot}", thinned(smoothed(points, EPISODES_SMOOTHED))) for slot, points in sorted(slots.items())
+        Line(f"slot {slot}", thinned(smoothed(points, EPISODES_SMOOTHED))) for slot, points in sorted(slots.items())
     ]
 
 
@@ -199,14 +199,19 @@ def _staleness(summary: Tree) -> str:
 
 def _updates(summary: Tree) -> str:
     updates = [(slot, float(count)) for slot, count in summary["updates_by_learner"].items()]
-    chart = bar_chart(updates[:MAX_BARS], x_label="learner", y_label="updates") if updates else None
-    return _figure("Applied updates", "by learner", chart)
+    chart = bar_chart(updates[:MAX_BARS], x_label="slot of the learner", y_label="updates") if updates else None
+    return _figure("Applied updates", _by_slot_of("learner"), chart)
 
 
 def _environment_steps(summary: Tree, who: str) -> str:
     steps = [(slot, float(count)) for slot, count in summary["environment_steps_by_actor"].items()]
-    chart = bar_chart(steps[:MAX_BARS], x_label=who, y_label="environment steps") if steps else None
-    return _figure("Environment steps", f"by {who}", chart)
+    chart = bar_chart(steps[:MAX_BARS], x_label=f"slot of the {who}", y_label="environment steps") if steps else None
+    return _figure("Environment steps", _by_slot_of(who), chart)
+
+
+def _by_slot_of(who: str) -> str:
+    # Slots are leased by the server: they are not the numbers of processes, which "Where the time went" shows.
+    return f"by slot; {'an' if who == 'actor' else 'a'} {who} that comes back may get another one"
 
 
 def _activities(summary: Tree) -> str:
