@@ -70,7 +70,7 @@ class ConfigError(InputError):
 
 
 class EnvironmentUnusableError(InputError):
-    """It does not exist, is not allowed, has spaces that cannot be used, or gives numbers that are not finite."""
+    """It does not exist, is not allowed, or has spaces or answers that cannot be used."""
 
     kind = "environment"
 

@@ -63,6 +63,28 @@ class Ill(Counting):
         return np.float32([self._observation]) if self._step >= self._at else observation
 
 
+class Answering(gymnasium.Env):
+    """Declares ``space`` and answers what it is told to; an error among these is raised."""
+
+    action_space = spaces.Discrete(2, start=3)
+
+    def __init__(self, space, reset, step=None) -> None:
+        self.observation_space, self._reset, self._step = space, reset, step
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._answered(self._reset)
+
+    def step(self, action):
+        assert action in self.action_space
+        return self._answered(self._step)
+
+    def _answered(self, answer):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 class Raising(gymnasium.Env):
     """Raises what no one expects."""
 
@@ -85,6 +107,7 @@ class Shaped(Counting):
 gymnasium.register("Counting-v0", Counting, reward_threshold=2.5)
 gymnasium.register("FromFive-v0", FromFive)
 gymnasium.register("Ill-v0", Ill)
+gymnasium.register("Answering-v0", Answering, max_episode_steps=1)
 gymnasium.register("Raising-v0", Raising)
 gymnasium.register("Spaceless-v0", Spaceless)
 gymnasium.register("Shaped-v0", Shaped)

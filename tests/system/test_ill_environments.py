@@ -19,6 +19,8 @@ class Ill(CartPoleEnv):
         observation, reward, *rest = super().step(action)
         if self.steps < self.at:
             return observation, reward, *rest
+        if self.fault == "shape":
+            return observation[:3], reward, *rest
         return observation, float("nan") if self.fault == "nan" else 1 / 0, *rest
 
 gymnasium.register("Ill-v0", Ill)
@@ -31,12 +33,27 @@ def train(folder, fault: str, at: int):
     return adql("train", "--output", folder / "run", *LONG, *words, cwd=folder)
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("shape", "gave an observation of shape (3,) at step 1, its observation_space is Box of shape (4,)"),
+        ("nan", "gave reward nan at step 1; observations must be finite"),
+        ("division", "raised ZeroDivisionError: division by zero at step 1; mend the environment"),
+    ],
+)
+def test_environment_that_is_ill_from_the_start_is_refused_before_anything_starts(tmp_path, fault, said):
+    done = train(tmp_path, fault, at=1)
+    (reason,) = done.stderr.splitlines()
+    assert done.returncode == 2 and reason.startswith(f"adql: error: environment.id='ill:Ill-v0' {said}")
+    assert not (tmp_path / "run").exists()
+
+
 def test_reward_that_is_not_finite_ends_the_run_at_once_as_bad_input(tmp_path):
-    done = train(tmp_path, "nan", at=1)
+    done = train(tmp_path, "nan", at=2)
     *before, reason = done.stderr.strip().splitlines()
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert reason.startswith("adql: error: learner-")
-    assert "environment.id='ill:Ill-v0' gave reward nan at step 1" in reason
+    assert "environment.id='ill:Ill-v0' gave reward nan at step 2" in reason
     assert not any("starting it again" in line for line in before)
     assert not (tmp_path / "run").exists()
 

@@ -23,7 +23,7 @@ def check_answer(name: str, step: int, observation: Array, reward: Array | float
 
 def failure(name: str, step: int, error: Exception) -> EnvironmentFailedError:
     """Returns what to raise from ``error``, which the environment's own code raised in ``step``."""
-    return EnvironmentFailedError(f"environment.id={name!r} raised {one_line(error)} {_at(step)}")
+    return EnvironmentFailedError(f"environment.id={name!r} raised {one_line(error)} {at(step)}")
 
 
 def one_line(error: Exception) -> str:
@@ -31,12 +31,13 @@ def one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+def at(step: int) -> str:
+    """Returns when ``step`` was, in words."""
+    return f"at step {step}" if step else "at its reset"
+
+
 def _refusal(name: str, step: int, what: str) -> str:
     return (
-        f"environment.id={name!r} gave {what} {_at(step)}; observations must be finite and rewards within "
+        f"environment.id={name!r} gave {what} {at(step)}; observations must be finite and rewards within "
         f"±{LARGEST_REWARD:.3g}: mend the environment"
     )
-
-
-def _at(step: int) -> str:
-    return f"at step {step}" if step else "at its reset"

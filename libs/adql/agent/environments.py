@@ -14,8 +14,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from gymnasium.wrappers import FrameStackObservation, TransformAction, TransformObservation
+from gymnasium.wrappers import FrameStackObservation, TimeLimit, TransformAction, TransformObservation
 
+from adql.agent.environment_check import check_reset, check_step, raised
 from adql.agent.environment_faults import check_answer, failure, one_line
 from adql.config import EnvironmentSettings, SignatureSettings
 from adql.errors import EnvironmentUnusableError
@@ -89,10 +90,7 @@ class VectorEnvironment:
 
     def close(self) -> None:
         """Frees what the copies hold; what they raise is a warning, since it must not hide why they are closed."""
-        try:
-            self._vector.close()
-        except Exception as error:  # foreign code may raise anything
-            warnings.warn(f"environment.id={self._name!r} raised {one_line(error)} when it was closed", stacklevel=2)
+        _close(self._vector, self._name)
 
 
 def make_environment(settings: EnvironmentSettings) -> Environment:
@@ -101,19 +99,7 @@ def make_environment(settings: EnvironmentSettings) -> Environment:
     Raises:
         EnvironmentUnusableError: unknown id, module that is not allowed, or an environment that does not start.
     """
-    name = registered_name(settings)
-    try:
-        spec = gymnasium.spec(name)
-    except gymnasium.error.Error:
-        raise EnvironmentUnusableError(_unknown(settings.id)) from None
-    try:
-        limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
-        environment = _counted_from_zero(
-            gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
-        )
-    except Exception as error:  # foreign code may raise anything
-        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
-    return environment if settings.frame_stack is None else _stacked(environment, settings.id, settings.frame_stack)
+    return _adapted(_made(settings), settings)
 
 
 def registered_name(settings: EnvironmentSettings) -> str:
@@ -139,14 +125,21 @@ def registered_name(settings: EnvironmentSettings) -> str:
 
 
 def resolve(settings: EnvironmentSettings) -> EnvironmentSettings:
-    """Returns ``settings`` with the signature filled in, by making the environment once where it is missing."""
+    """Returns ``settings`` with the signature filled in, by making and trying the environment once where it is missing.
+
+    Raises:
+        EnvironmentUnusableError: it cannot be made, has spaces that cannot be used, or its first reset or step raises
+            or answers something else than these spaces and Gymnasium declare.
+    """
     if settings.signature is not None:
         return settings
-    environment = make_environment(settings)
+    environment = _made(settings)
     try:
-        return settings.model_copy(update={"signature": signature_of(environment, settings)})
+        signature = signature_of(_adapted(environment, settings), settings)
+        _try(environment, settings.id)
+        return settings.model_copy(update={"signature": signature})
     finally:
-        environment.close()
+        _close(environment, settings.id)
 
 
 def signature_of(environment: Environment, settings: EnvironmentSettings) -> SignatureSettings:
@@ -180,6 +173,69 @@ def signature_of(environment: Environment, settings: EnvironmentSettings) -> Sig
         f"environment.id={name!r} has observations {observations}; needed is Box or Discrete: "
         "add gymnasium.wrappers.FlattenObservation or the like"
     )
+
+
+def check_signature(environment: Environment, settings: EnvironmentSettings) -> None:
+    """Refuses an environment whose spaces are no longer those that ``settings.signature`` tells, where it tells any.
+
+    Raises:
+        EnvironmentUnusableError: names what differs.
+    """
+    if settings.signature is None:
+        return
+    now = signature_of(environment, settings)
+    for name in ("observation_shape", "observations", "actions"):
+        found, known = getattr(now, name), getattr(settings.signature, name)
+        if found != known:
+            raise EnvironmentUnusableError(
+                f"environment.id={settings.id!r} has {name} {found}, and {known} when its run began: mend the "
+                "environment, or begin a run of its own"
+            )
+
+
+def _made(settings: EnvironmentSettings) -> Environment:
+    """Makes one copy as its author declares it, with a time limit."""
+    name = registered_name(settings)
+    try:
+        spec = gymnasium.spec(name)
+    except gymnasium.error.Error:
+        raise EnvironmentUnusableError(_unknown(settings.id)) from None
+    try:
+        limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
+        environment = gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
+        _ = environment.action_space, environment.observation_space  # raise where they are not declared
+        return environment
+    except Exception as error:  # foreign code may raise anything
+        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
+
+
+def _adapted(environment: Environment, settings: EnvironmentSettings) -> Environment:
+    """Returns ``environment`` as it is acted in: counted from 0, its frames stacked."""
+    environment = _counted_from_zero(environment)
+    return environment if settings.frame_stack is None else _stacked(environment, settings.id, settings.frame_stack)
+
+
+def _try(environment: Environment, name: str) -> None:
+    """Resets and steps a new environment once: what its author got wrong is better said before a run begins."""
+    if isinstance(environment, TimeLimit):  # it unpacks a step before anyone can count its values
+        environment = environment.env
+    action, step = int(getattr(environment.action_space, "start", 0)), 0
+    try:
+        check_reset(name, environment.reset(seed=0), environment.observation_space)
+        step = 1
+        check_step(name, step, environment.step(action), environment.observation_space)
+    except EnvironmentUnusableError:
+        raise
+    except Exception as error:  # foreign code may raise anything
+        raise raised(name, step, error) from error
+
+
+def _close(environment: Environment | SyncVectorEnv, name: str) -> None:
+    """What it raises is a warning, since it must not hide why it is closed."""
+    try:
+        environment.close()
+    except Exception as error:  # foreign code may raise anything
+        warnings.warn(f"environment.id={name!r} raised {one_line(error)} when it was closed", stacklevel=3)
 
 
 def _unknown(name: str) -> str:

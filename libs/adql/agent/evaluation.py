@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from adql.agent.actor import QFunction
+from adql.agent.environment_check import read_observation
 from adql.agent.environment_faults import check_answer, failure
-from adql.agent.environments import Environment, make_environment
+from adql.agent.environments import Environment, check_signature, make_environment
 from adql.config import EnvironmentSettings
 from adql.types import Array
 
@@ -36,11 +37,13 @@ def play_episodes(
     ``after_step`` is called once all copies were stepped, so that a service can say that it lives.
 
     Raises:
-        EnvironmentFailedError, EnvironmentUnusableError: one raised, or gave a number that is not finite.
+        EnvironmentFailedError, EnvironmentUnusableError: one raised, gave a number that is not finite, or observations
+            of another shape than it declares or the network reads.
     """
     with contextlib.ExitStack() as stack:
         made = (make_environment(settings) for _ in range(episodes))
         environments = [stack.enter_context(contextlib.closing(environment)) for environment in made]
+        check_signature(environments[0], settings)
         plays = [_Play(settings.id, environment, seed + i) for i, environment in enumerate(environments)]
         while active := [play for play in plays if not play.over]:
             observations = np.stack([play.observation for play in active])
@@ -71,8 +74,7 @@ class _Play:
             observation, _ = environment.reset(seed=seed)
         except Exception as error:  # foreign code may raise anything
             raise failure(name, 0, error) from error
-        self.observation: Array = np.asarray(observation)
-        check_answer(name, 0, self.observation)
+        self.observation = self._read(observation)
 
     def step(self, action: int) -> None:
         self.length += 1
@@ -80,8 +82,12 @@ class _Play:
             observation, reward, terminated, truncated, info = self._environment.step(action)
         except Exception as error:
             raise failure(self._name, self.length, error) from error
-        self.observation = np.asarray(observation)
-        check_answer(self._name, self.length, self.observation, float(reward))
+        self.observation = self._read(observation, float(reward))
         self.total, self.over = self.total + float(reward), bool(terminated or truncated)
         if self.over and "is_success" in info:
             self.success = bool(info["is_success"])
+
+    def _read(self, observation: object, reward: float = 0.0) -> Array:
+        array = read_observation(self._name, self.length, observation, self._environment.observation_space)
+        check_answer(self._name, self.length, array, reward)
+        return array

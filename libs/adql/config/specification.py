@@ -69,7 +69,7 @@ class EnvironmentSettings(Section):
     frame_stack: FrameStack = None
     """Observes the newest so many frames at once, the first one repeated at a reset; replay stores each frame once."""
     signature: SignatureSettings | None = None
-    """The spaces; null: resolved at start by making the environment once."""
+    """The spaces; null: resolved at start by making the environment once, and resetting and stepping it once."""
 
     @model_validator(mode="after")
     def _signature_has_the_same_stack(self) -> Self:
