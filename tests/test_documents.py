@@ -4,13 +4,14 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from adql.agent import make_network, resolve
+from adql.agent import make_environment, make_network, resolve
 from adql.config import EnvironmentSettings, NetworkSettings, load_specification
 from adql.parameters.policies import CHECKSUM, checksum_of
 from adql_services import cli
@@ -61,15 +62,29 @@ def test_programs_of_the_readme_are_short_and_do_what_they_say(document, stored,
     assert 5 <= answers[0] <= 20 and answers[1] == -13
 
 
-@pytest.mark.parametrize("document", READMES)
-def test_environment_of_the_readme_can_be_trained_on(document, tmp_path, monkeypatch):
+@pytest.fixture
+def my_package(document, tmp_path, monkeypatch):
+    """The module of the README, ready to be imported anew."""
     (tmp_path / "my_package.py").write_text(blocks(document, "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_package", raising=False)
     monkeypatch.delitem(gymnasium.registry, "MyEnv-v0", raising=False)
+
+
+@pytest.mark.usefixtures("my_package")
+@pytest.mark.parametrize("document", READMES)
+def test_environment_of_the_readme_can_be_trained_on(document):
     command = next(words for words in commands(document) if "my_package:MyEnv-v0" in words)
     environment = cli._load(cli._options(command)).environment
     assert environment.signature is not None and environment.signature.actions == 2
+
+
+@pytest.mark.usefixtures("my_package")
+@pytest.mark.parametrize("document", READMES)
+def test_policy_of_an_own_environment_plays_in_the_way_that_the_readme_tells(document):
+    (told,) = re.findall(r"`(make_environment\(.*?\))`", (ROOT / document).read_text(encoding="utf-8"))
+    policy = SimpleNamespace(environment=EnvironmentSettings(id="my_package:MyEnv-v0"))
+    assert eval(told, {"make_environment": make_environment, "policy": policy}).action_space.n == 2
 
 
 @pytest.mark.parametrize("document", READMES)

@@ -77,6 +77,27 @@ def test_module_that_is_not_allowed_is_never_imported():
     assert "this" not in sys.modules
 
 
+def test_refusal_of_a_module_says_how_it_is_allowed_on_the_command_line_and_in_python():
+    with pytest.raises(
+        EnvironmentUnusableError, match=r"add environment.allow=\[this\], in Python .*allow=\['this'\]\)"
+    ):
+        make_environment(EnvironmentSettings(id="this:Zen-v0"))
+
+
+def test_module_that_a_program_allows_is_imported_beside_those_that_the_settings_allow():
+    doubles = "tests.agent.environment_doubles"
+    settings = EnvironmentSettings(id=f"{doubles}:Counting-v0", allow=("first",))
+    assert make_environment(settings, allow=[doubles]).reset()[0] == [0]
+    assert settings.allow == ("first",)
+    with pytest.raises(EnvironmentUnusableError, match=r"not among those allowed, \['first', 'other'\]"):
+        make_environment(settings, allow=["other"])
+
+
+def test_imported_module_is_not_allowed_by_its_import():
+    with pytest.raises(EnvironmentUnusableError, match=r"not among those allowed, \[\]"):
+        make_environment(EnvironmentSettings(id="tests.agent.environment_doubles:Counting-v0"))
+
+
 def test_allowed_module_is_imported():
     settings = EnvironmentSettings(
         id="tests.agent.environment_doubles:Counting-v0", allow=("tests.agent.environment_doubles",)

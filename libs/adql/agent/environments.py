@@ -93,13 +93,16 @@ class VectorEnvironment:
         _close(self._vector, self._name)
 
 
-def make_environment(settings: EnvironmentSettings) -> Environment:
+def make_environment(settings: EnvironmentSettings, allow: Sequence[str] = ()) -> Environment:
     """Makes one copy, with a time limit in every case.
+
+    ``allow`` names foreign modules that the id may import, beside those that ``settings`` allow; the settings of a
+    stored policy allow none.
 
     Raises:
         EnvironmentUnusableError: unknown id, module that is not allowed, or an environment that does not start.
     """
-    return _adapted(_made(settings), settings)
+    return _adapted(_made(settings.model_copy(update={"allow": (*settings.allow, *allow)})), settings)
 
 
 def registered_name(settings: EnvironmentSettings) -> str:
@@ -109,8 +112,9 @@ def registered_name(settings: EnvironmentSettings) -> str:
         return settings.id
     if module not in settings.allow:
         raise EnvironmentUnusableError(
-            f"environment.id={settings.id!r} would import the module {module!r}, which is not in environment.allow "
-            f"{list(settings.allow)}; if you trust it, add environment.allow=[{module}]"
+            f"environment.id={settings.id!r} would import the module {module!r}, which is not among those allowed, "
+            f"{list(settings.allow)}; if you trust it, add environment.allow=[{module}], in Python "
+            f"make_environment(…, allow=[{module!r}])"
         )
     if ":" in name:  # Gymnasium would import what stands before it
         raise EnvironmentUnusableError(f"environment.id={settings.id!r} names two modules; write module:Env-v0")
