@@ -24,7 +24,7 @@ class EpisodeRecord:
     length: int
     epsilon: float
     success: bool | None
-    """None where success has no meaning."""
+    """None where neither the environment nor a goal says it."""
 
     def line(self) -> str:
         """Returns the line, without its end."""

@@ -73,8 +73,10 @@ def test_folder_holds_policies_evaluations_and_episodes(whole_run: WholeRun, sum
     names = {path.name for path in whole_run.directory.iterdir()}
     assert {"run.yaml", "command.txt", "policy-best.safetensors", "policy-last.safetensors"} <= names
     with (whole_run.directory / "episodes.csv").open() as stream:
-        lengths = [int(row["length"]) for row in csv.DictReader(stream)]
+        rows = list(csv.DictReader(stream))
+    lengths = [int(row["length"]) for row in rows]
     assert 0.8 * summary["environment_steps"] <= sum(lengths) <= summary["environment_steps"]
+    assert [row["success"] for row in rows] == [str(int(float(row["return"]) >= 475)) for row in rows]
 
 
 @pytest.fixture

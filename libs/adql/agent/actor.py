@@ -26,6 +26,7 @@ class Episode:
     length: int
     epsilon: float
     success: bool | None
+    """From ``info["is_success"]``; None where the environment does not say it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Evaluation: greedy episodes on reserved seeds, exactly one an environment copy."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +51,24 @@ def play_episodes(
             for play, action in zip(active, actions, strict=True):
                 play.step(int(action))
             after_step()
-    known = [play.success for play in plays if play.success is not None]
-    successes = tuple(known) if len(known) == episodes else None
+    successes = _all_known([play.success for play in plays])
     return EpisodeResults(tuple(p.total for p in plays), tuple(p.length for p in plays), successes)
 
 
+def success_by_goal(said: bool | None, episode_return: float, goal: float | None) -> bool | None:
+    """Returns what the environment said of an episode, else return ≥ goal, else None."""
+    return said if said is not None or goal is None else episode_return >= goal
+
+
 def successes_by_goal(results: EpisodeResults, goal: float | None) -> tuple[bool, ...] | None:
-    """Returns the environment's own successes, else return ≥ goal, else None."""
-    if results.successes is not None or goal is None:
-        return results.successes
-    return tuple(value >= goal for value in results.returns)
+    """Returns the success of each episode, None where neither the environment nor a goal says it."""
+    said = results.successes or (None,) * len(results.returns)
+    return _all_known([success_by_goal(*episode, goal) for episode in zip(said, results.returns, strict=True)])
+
+
+def _all_known(successes: Sequence[bool | None]) -> tuple[bool, ...] | None:
+    known = tuple(success for success in successes if success is not None)
+    return known if len(known) == len(successes) else None
 
 
 class _Play:

@@ -62,7 +62,7 @@ def _work(specification: RunSpecification, settings: LearnerSettings, worker: Wo
 def _take_part(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
     with ExitStack() as stack:  # on every way out everything is closed, what was opened last first
-        episodes_file = stack.enter_context(closing(EpisodeFile(settings.episodes_file)))
+        episodes_file = stack.enter_context(closing(EpisodeFile(settings.episodes_file, specification.goal)))
         parameters = stack.enter_context(closing(_parameter_client(specification, settings, network, worker)))
         start = parameters.register()
         replay = stack.enter_context(closing(_replay_client(specification, settings, parameters, worker)))

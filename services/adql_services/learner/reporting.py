@@ -8,6 +8,7 @@ from pathlib import Path
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
 from adql.agent.collector import Collector
+from adql.agent.evaluation import success_by_goal
 from adql.agent.study import Study
 from adql.episodes import EpisodeRecord
 from adql.errors import InputError
@@ -22,11 +23,14 @@ from adql.wire.replay_client import ReplayClient
 class EpisodeFile:
     """Appends episodes to one file that several learners share: each write is one appended block of whole lines.
 
+    Where the environment does not say it, an episode is a success when its return reaches ``goal``.
+
     Raises:
         InputError: the file cannot be opened; only at construction. A disk that is full later does not stop learning.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, goal: float | None) -> None:
+        self._goal = goal
         try:
             self._stream = path.open("ab", buffering=0) if path else None
         except OSError as error:
@@ -38,8 +42,7 @@ class EpisodeFile:
     def write(self, episodes: Iterable[Episode], slot: int, state: RunState) -> None:
         """Appends a line an episode."""
         now, steps = time.time(), state.clocks.environment_steps
-        records = (EpisodeRecord(now, slot, steps, e.episode_return, e.length, e.epsilon, e.success) for e in episodes)
-        lines = "".join(f"{record.line()}\n" for record in records)
+        lines = "".join(f"{self._record(now, slot, steps, episode).line()}\n" for episode in episodes)
         if self._stream and lines:
             self._append(self._stream, lines.encode())
 
@@ -47,6 +50,10 @@ class EpisodeFile:
         """Closes the file."""
         if self._stream:
             self._stream.close()
+
+    def _record(self, now: float, slot: int, steps: int, episode: Episode) -> EpisodeRecord:
+        success = success_by_goal(episode.success, episode.episode_return, self._goal)
+        return EpisodeRecord(now, slot, steps, episode.episode_return, episode.length, episode.epsilon, success)
 
     def _append(self, stream: FileIO, lines: bytes) -> None:
         """An outage is told once, when it begins."""
