@@ -45,7 +45,7 @@ class FromFive(gymnasium.Env):
 class Ill(Counting):
     """Gives ``reward`` and ``observation``, or raises, from step ``at`` on; step 0 is the reset."""
 
-    def __init__(self, at: int = 2, reward: float = 0.0, observation: float = 0.0, raises: bool = False) -> None:
+    def __init__(self, at: int = 2, reward: float = 0.0, observation: float = 0.0, raises: str = "") -> None:
         super().__init__(length=10)
         self._at, self._reward, self._observation, self._raises = at, reward, observation, raises
 
@@ -59,7 +59,7 @@ class Ill(Counting):
 
     def _seen(self, observation):
         if self._raises and self._step >= self._at:
-            raise RuntimeError("no\nscreen")
+            raise {"error": RuntimeError("no\nscreen"), "end": SystemExit(7)}[self._raises]
         return np.float32([self._observation]) if self._step >= self._at else observation
 
 

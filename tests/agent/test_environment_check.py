@@ -1,5 +1,6 @@
 """A new environment is tried once before anything starts: what it answers is what it declares, or it is refused."""
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -25,7 +26,7 @@ def refusal(settings: EnvironmentSettings) -> str:
     with pytest.raises(EnvironmentUnusableError) as caught:
         resolve(settings)
     said = str(caught.value)
-    assert "\n" not in said and said.startswith("environment.id='Answering-v0' ") and "mend the environment" in said
+    assert "\n" not in said and said.startswith(f"environment.id={settings.id!r} ") and "mend the environment" in said
     assert caught.value.exit_code == 2
     return said
 
@@ -69,7 +70,7 @@ def test_reset_that_is_no_observation_with_its_info_is_refused(reset, given):
         ((GOOD, GOOD[:1], False, False, {}), "gave reward of type ndarray at step 1"),
         ((GOOD, 1j, False, False, {}), "gave reward of type complex at step 1"),
         ((GOOD, float("inf"), False, False, {}), "gave reward inf at step 1; observations must be finite and rewards"),
-        ((GOOD, 0.5, 0, False, {}), "gave terminated of type int at step 1, wanted is True or False"),
+        ((GOOD, 0.5, 0.0, False, {}), "gave terminated of type float at step 1, wanted is True or False"),
         ((GOOD, 0.5, False, None, {}), "gave truncated of type NoneType at step 1, wanted is True or False"),
         ((GOOD[:1], 0.5, False, False, {}), "gave an observation of shape (1,) at step 1"),
         (RuntimeError("no\nscreen"), "raised RuntimeError: no screen at step 1; mend the environment"),
@@ -77,6 +78,19 @@ def test_reset_that_is_no_observation_with_its_info_is_refused(reset, given):
 )
 def test_step_that_answers_something_else_is_refused(step, said):
     assert said in refusal(answering(PAIR, (GOOD, {}), step))
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), "x"])
+def test_threshold_that_is_no_number_is_refused_by_name(monkeypatch, threshold):
+    monkeypatch.setattr(gymnasium.spec("Counting-v0"), "reward_threshold", threshold)
+    with pytest.raises(EnvironmentUnusableError, match=f"is registered with reward_threshold={threshold!r}; register"):
+        resolve(EnvironmentSettings(id="Counting-v0"))
+
+
+def test_environment_that_ends_the_process_is_refused():
+    assert "raised SystemExit: 7 at its reset; mend" in refusal(
+        EnvironmentSettings(id="Ill-v0", kwargs={"raises": "end", "at": 0})
+    )
 
 
 def test_reset_that_raises_is_refused_with_its_own_words():

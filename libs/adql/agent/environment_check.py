@@ -40,7 +40,7 @@ def check_step(name: str, step: int, answer: object, space: Space) -> None:
     observation, reward, terminated, truncated, _ = _parts(name, step, answer, names)
     _check_scalar(name, step, "reward", reward, "iufb", "one real number")
     for flag, value in (("terminated", terminated), ("truncated", truncated)):
-        _check_scalar(name, step, flag, value, "b", "True or False")
+        _check_scalar(name, step, flag, value, "biu", "True or False")
     check_answer(name, step, read_observation(name, step, observation, space), float(reward))
 
 
@@ -57,7 +57,7 @@ def read_observation(name: str, step: int, observation: object, space: Space) ->
     return array
 
 
-def raised(name: str, step: int, error: Exception) -> EnvironmentUnusableError:
+def raised(name: str, step: int, error: BaseException) -> EnvironmentUnusableError:
     """Returns what to raise from ``error``, which the environment's own code raised when it was tried."""
     return EnvironmentUnusableError(
         f"environment.id={name!r} raised {one_line(error)} {at(step)}; mend the environment"

@@ -7,6 +7,8 @@ from adql.types import Array
 
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 """Rewards are stored as float32."""
+FOREIGN = (Exception, SystemExit)
+"""What foreign code may raise: anything, and it may ask the process to end."""
 
 
 def check_answer(name: str, step: int, observation: Array, reward: Array | float = 0.0) -> None:
@@ -21,12 +23,12 @@ def check_answer(name: str, step: int, observation: Array, reward: Array | float
         raise EnvironmentUnusableError(_refusal(name, step, f"reward {np.asarray(reward)[~small][0]}"))
 
 
-def failure(name: str, step: int, error: Exception) -> EnvironmentFailedError:
+def failure(name: str, step: int, error: BaseException) -> EnvironmentFailedError:
     """Returns what to raise from ``error``, which the environment's own code raised in ``step``."""
     return EnvironmentFailedError(f"environment.id={name!r} raised {one_line(error)} {at(step)}")
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Returns an error of foreign code without its line breaks."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 

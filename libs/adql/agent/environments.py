@@ -5,6 +5,7 @@ Gymnasium appears here and in no other library module.
 
 import difflib
 import importlib
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import FrameStackObservation, TimeLimit, TransformAction, TransformObservation
 
 from adql.agent.environment_check import check_reset, check_step, raised
-from adql.agent.environment_faults import check_answer, failure, one_line
+from adql.agent.environment_faults import FOREIGN, check_answer, failure, one_line
 from adql.config import EnvironmentSettings, SignatureSettings
 from adql.errors import EnvironmentUnusableError
 from adql.types import Array
@@ -67,7 +68,7 @@ class VectorEnvironment:
         """
         try:
             observation, _ = self._vector.reset(seed=self._seeds)
-        except Exception as error:  # foreign code may raise anything
+        except FOREIGN as error:
             raise failure(self._name, 0, error) from error
         check_answer(self._name, 0, observation)
         self._ended, self._steps = np.zeros(len(self), dtype=np.bool_), 0
@@ -82,7 +83,7 @@ class VectorEnvironment:
         self._steps += 1
         try:
             observation, reward, terminated, truncated, info = self._vector.step(actions)
-        except Exception as error:  # foreign code may raise anything
+        except FOREIGN as error:
             raise failure(self._name, self._steps, error) from error
         check_answer(self._name, self._steps, observation, reward)
         valid, self._ended = ~self._ended, terminated | truncated
@@ -120,7 +121,7 @@ def registered_name(settings: EnvironmentSettings) -> str:
         raise EnvironmentUnusableError(f"environment.id={settings.id!r} names two modules; write module:Env-v0")
     try:
         importlib.import_module(module)
-    except Exception as error:  # foreign code may raise anything
+    except FOREIGN as error:
         raise EnvironmentUnusableError(
             f"environment.id={settings.id!r}: cannot import {module!r} ({one_line(error)}); install the package that "
             "has it, or mend it"
@@ -159,7 +160,7 @@ def signature_of(environment: Environment, settings: EnvironmentSettings) -> Sig
             f"environment.id={name!r} has actions {actions}; Q-learning here needs Discrete actions, "
             "so wrap the environment to choose among a fixed number of them"
         )
-    threshold = environment.spec.reward_threshold if environment.spec else None
+    threshold = _threshold(environment, name)
     common = {"actions": int(actions.n), "reward_threshold": threshold, "observation_dtype": str(observations.dtype)}
     try:
         if isinstance(observations, spaces.Discrete):
@@ -176,6 +177,17 @@ def signature_of(environment: Environment, settings: EnvironmentSettings) -> Sig
     raise EnvironmentUnusableError(
         f"environment.id={name!r} has observations {observations}; needed is Box or Discrete: "
         "add gymnasium.wrappers.FlattenObservation or the like"
+    )
+
+
+def _threshold(environment: Environment, name: str) -> float | None:
+    """The return that the environment was registered to be solved by, if it was."""
+    threshold = environment.spec.reward_threshold if environment.spec else None
+    if threshold is None or (isinstance(threshold, int | float) and math.isfinite(threshold)):
+        return threshold
+    raise EnvironmentUnusableError(
+        f"environment.id={name!r} is registered with reward_threshold={threshold!r}; register it with a finite number "
+        "or without"
     )
 
 
@@ -209,7 +221,7 @@ def _made(settings: EnvironmentSettings) -> Environment:
         environment = gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
         _ = environment.action_space, environment.observation_space  # raise where they are not declared
         return environment
-    except Exception as error:  # foreign code may raise anything
+    except FOREIGN as error:
         raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
 
 
@@ -230,7 +242,7 @@ def _try(environment: Environment, name: str) -> None:
         check_step(name, step, environment.step(action), environment.observation_space)
     except EnvironmentUnusableError:
         raise
-    except Exception as error:  # foreign code may raise anything
+    except FOREIGN as error:
         raise raised(name, step, error) from error
 
 
@@ -238,7 +250,7 @@ def _close(environment: Environment | SyncVectorEnv, name: str) -> None:
     """What it raises is a warning, since it must not hide why it is closed."""
     try:
         environment.close()
-    except Exception as error:  # foreign code may raise anything
+    except FOREIGN as error:
         warnings.warn(f"environment.id={name!r} raised {one_line(error)} when it was closed", stacklevel=3)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from adql.agent.actor import QFunction
 from adql.agent.environment_check import read_observation
-from adql.agent.environment_faults import check_answer, failure
+from adql.agent.environment_faults import FOREIGN, check_answer, failure
 from adql.agent.environments import Environment, check_signature, make_environment
 from adql.config import EnvironmentSettings
 from adql.types import Array
@@ -80,7 +80,7 @@ class _Play:
         self.success: bool | None = None
         try:
             observation, _ = environment.reset(seed=seed)
-        except Exception as error:  # foreign code may raise anything
+        except FOREIGN as error:
             raise failure(name, 0, error) from error
         self.observation = self._read(observation)
 
@@ -88,7 +88,7 @@ class _Play:
         self.length += 1
         try:
             observation, reward, terminated, truncated, info = self._environment.step(action)
-        except Exception as error:
+        except FOREIGN as error:
             raise failure(self._name, self.length, error) from error
         self.observation = self._read(observation, float(reward))
         self.total, self.over = self.total + float(reward), bool(terminated or truncated)
