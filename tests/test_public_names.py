@@ -1,12 +1,15 @@
 """What a program may import from each room, and what that costs it."""
 
 import importlib
+import importlib.metadata
 import importlib.resources
 import inspect
 import subprocess
 import sys
 
 import pytest
+
+import adql
 
 ROOMS = ("adql.agent", "adql.config", "adql.parameters", "adql.replay", "adql.wire")
 HEAVY = {"torch", "redis", "fastapi", "uvicorn", "prometheus_client"}
@@ -39,3 +42,23 @@ def test_help_of_the_command_line_loads_no_library():
 @pytest.mark.parametrize("package", ["adql", "adql_services"])
 def test_types_of_both_packages_are_told(package: str):
     assert (importlib.resources.files(package) / "py.typed").is_file()
+
+
+def test_version_is_the_one_of_the_installed_package():
+    assert adql.__version__ == importlib.metadata.version("adql")
+    assert not hasattr(adql, "__verzion__")
+
+
+def test_copy_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(AttributeError, match="adql is not installed and has no version"):
+        _ = adql.__version__
+
+
+def test_package_is_imported_without_looking_for_its_version():
+    code = "import sys; before = set(sys.modules); import adql; print(*sorted(set(sys.modules) - before))"
+    found = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert "adql" in found.stdout.split() and "importlib.metadata" not in found.stdout.split()

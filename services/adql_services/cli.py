@@ -67,9 +67,9 @@ class _Version(argparse.Action):
     """Prints the version of the installed package, looked up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from adql_services.runtime.release import version
+        import adql
 
-        sys.stdout.write(f"adql {version()}\n")
+        sys.stdout.write(f"adql {adql.__version__}\n")
         parser.exit()
 
 
