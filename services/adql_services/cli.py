@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ ASSIGNMENT = re.compile(r"[^/=]*=")
 """Of key=value; a file whose path has an = in it is written with a / before that."""
 EVALUATION_SEED = 2**31
 """Beyond every seed of training and of a run's own evaluations."""
+RUN = "folder of the run: the one under runs/ that `adql train` told, or its --output"
 SETTINGS = {
     "parameter-server": "ParameterServerSettings",
     "replay": "ReplayServerSettings",
@@ -51,7 +53,8 @@ class _Parser(argparse.ArgumentParser):
         if self.service:
             from adql import config
 
-            variables = config.describe_variables(getattr(config, SETTINGS[self.service]))
+            width = max(20, shutil.get_terminal_size().columns - 2)  # as argparse has it
+            variables = config.describe_variables(getattr(config, SETTINGS[self.service]), width)
             self.epilog = f"variables and their defaults, beside those of the run specification:\n{variables}"
             self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
@@ -146,8 +149,10 @@ def _add_train(commands: "Commands") -> None:
 
 def _add_evaluate(commands: "Commands") -> None:
     evaluate = commands.add_parser("evaluate", help="play the stored policy of a run greedily")
-    evaluate.add_argument("directory", metavar="DIR", type=Path)
-    evaluate.add_argument("--episodes", metavar="N", type=int, default=100)
+    evaluate.add_argument("directory", metavar="DIR", type=Path, help=RUN)
+    evaluate.add_argument(
+        "--episodes", metavar="N", type=int, default=100, help="episodes to play; %(default)s by default"
+    )
     evaluate.add_argument(
         "--seed",
         metavar="S",
@@ -155,14 +160,19 @@ def _add_evaluate(commands: "Commands") -> None:
         default=EVALUATION_SEED,
         help="of the first episode, the others count on; by default beyond all seeds of the run, always the same",
     )
-    evaluate.add_argument("--policy", choices=("best", "last"), default="best")
+    evaluate.add_argument(
+        "--policy",
+        choices=("best", "last"),
+        default="best",
+        help="the one of the best evaluation, or the newest one; %(default)s by default",
+    )
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
     evaluate.set_defaults(parser=evaluate, command=_evaluate)
 
 
 def _add_resume(commands: "Commands") -> None:
     resume = commands.add_parser("resume", help="go on with a run where it stopped")
-    resume.add_argument("directory", metavar="DIR", type=Path)
+    resume.add_argument("directory", metavar="DIR", type=Path, help=RUN)
     resume.add_argument(
         "assignments",
         nargs="*",
@@ -174,7 +184,7 @@ def _add_resume(commands: "Commands") -> None:
 
 def _add_restore(commands: "Commands") -> None:
     restore = commands.add_parser("restore", help="put a lost weight store back from the newest checkpoint")
-    restore.add_argument("directory", metavar="DIR", type=Path)
+    restore.add_argument("directory", metavar="DIR", type=Path, help=RUN)
     restore.add_argument(
         "--checkpoint", metavar="FILE", type=Path, help="the checkpoint to take; the newest under DIR by default"
     )

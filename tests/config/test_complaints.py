@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from adql.config import (
+    EvaluatorSettings,
     LearnerSettings,
+    ParameterServerSettings,
     ReplayServerSettings,
+    ServiceSettings,
     describe_variables,
     explain,
     load_settings,
@@ -95,7 +98,19 @@ def test_empty_file_is_called_empty(tmp_path: Path):
         load_specification(tmp_path / "run.yaml", [], {})
 
 
-def test_every_variable_of_a_service_is_described():
-    lines = describe_variables(ReplayServerSettings).splitlines()
-    assert len(lines) == len(ReplayServerSettings.model_fields)
-    assert any("ADQL_SIDE" in line and "http://127.0.0.1:8431" in line and "/livez" in line for line in lines)
+@pytest.mark.parametrize("kind", [ParameterServerSettings, ReplayServerSettings, LearnerSettings, EvaluatorSettings])
+def test_every_variable_of_a_service_is_described_within_the_width(kind: type[ServiceSettings]):
+    lines = describe_variables(kind, 60).splitlines()
+    names = [i for i, line in enumerate(lines) if line.startswith("  ADQL_")]
+    assert len(names) == len(kind.model_fields)
+    assert all(lines[i + 1].startswith("      ") for i in names)
+    assert max(map(len, lines)) <= 60
+
+
+def test_variable_is_described_by_its_default_its_other_values_and_what_it_is_for():
+    lines = describe_variables(ReplayServerSettings, 100).splitlines()
+    said = dict(zip(lines[::2], lines[1::2], strict=True))
+    assert "/livez" in said["  ADQL_SIDE=http://127.0.0.1:8431"]
+    assert "json" in said["  ADQL_LOG_FORMAT=text"]
+    assert "http://HOST:PORT" in said["  ADQL_LISTEN=http://127.0.0.1:8430"]
+    assert "token" in said["  ADQL_TOKEN_FILE (not set)"]

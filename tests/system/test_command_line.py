@@ -275,6 +275,24 @@ def test_version_and_variables_are_told():
     assert "ADQL_REPLAY_URL" in adql("learner", "--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("evaluate", ["DIR folder of the run", "--episodes N episodes to play; 100 by default", "; best by default"]),
+        ("resume", ["DIR folder of the run"]),
+        ("restore", ["DIR folder of the run"]),
+        ("parameter-server", ["ADQL_REDIS_PASSWORD_FILE (not set) Holds the password"]),
+        ("replay", ["ADQL_LOG_FORMAT=text Of the log on stderr: text for people, or json", "8430 Where it is asked"]),
+        ("learner", ["ADQL_ROLE=both Act and learn (both), "]),
+        ("evaluator", ["ADQL_SIDE=http://127.0.0.1:8451 Where /livez"]),
+    ],
+)
+def test_help_explains_every_word_within_the_width_of_the_terminal(command, parts):
+    said = adql(command, "--help", environ={"COLUMNS": "80"}).stdout
+    assert max(map(len, said.splitlines())) <= 80
+    assert [part for part in parts if part not in " ".join(said.split())] == []
+
+
 def test_settings_say_what_the_environment_sets(tmp_path):
     lines = adql("config", "show", "--origin", cwd=tmp_path).stdout.splitlines()
     said = {line.split("=")[0]: line for line in lines}

@@ -1,6 +1,7 @@
 """Reads configuration: defaults, then a YAML file, then ADQL_* variables, then the command line; the last one wins."""
 
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -136,15 +137,18 @@ def _name(kind: type[BaseModel], location: Sequence[int | str]) -> str:
     return key if issubclass(kind, RunSpecification) else variable_of(key)
 
 
-def describe_variables(kind: type[BaseModel]) -> str:
-    """Returns one line for each variable of a service: its name, its default and what it is for."""
-    lines = []
-    for name, field in kind.model_fields.items():
-        default = "none" if field.default is None else str(field.default)
-        bases = [base for base in kind.__bases__ if issubclass(base, BaseModel) and name in base.model_fields]
-        text = field.description or next((base.model_fields[name].description for base in bases), None) or ""
-        lines.append(f"  {variable_of(name):26} {default:26} {text}".rstrip())
-    return "\n".join(lines)
+def describe_variables(kind: type[BaseModel], width: int) -> str:
+    """Returns each variable of a service with its default, and below it what it is for, wrapped to ``width``."""
+    return "\n".join(_described(kind, name, width) for name in kind.model_fields)
+
+
+def _described(kind: type[BaseModel], name: str, width: int) -> str:
+    default = kind.model_fields[name].default
+    known = (base.model_fields.get(name) for base in kind.__mro__ if issubclass(base, BaseModel))
+    text = next((field.description for field in known if field and field.description), "")  # the nearest that says it
+    value = " (not set)" if default is None else f"={default}"
+    indented = textwrap.fill(text.replace("``", ""), width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return f"  {variable_of(name)}{value}\n{indented}"
 
 
 def read_yaml(file: Path) -> Tree:

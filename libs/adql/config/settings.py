@@ -38,12 +38,14 @@ class ServiceSettings(Section):
     auth: bool = True
     """Ask for a token on every route but those of the side port."""
     log_format: Literal["json", "text"] = "text"
+    """Of the log on stderr: text for people, or json, one object a line, for programs."""
 
 
 class ServerSettings(ServiceSettings):
     """What every service that is asked something has."""
 
     listen: Address
+    """Where it is asked: http://HOST:PORT, or unix:/PATH for a socket."""
     side: Address
     """Where /livez, /readyz and /metrics are."""
     directory: Path
@@ -59,6 +61,7 @@ class ParameterServerSettings(ServerSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Any Redis from 6.2 or Valkey; ``unix:///path/to.sock`` for a socket."""
     redis_password_file: Path | None = None
+    """Holds the password of that store, so that the address need not."""
 
 
 class ReplayServerSettings(ServerSettings):
@@ -73,16 +76,21 @@ class LearnerSettings(ServiceSettings):
     """``adql learner``."""
 
     role: Literal["both", "learner", "actor"] = "both"
-    """Act and learn, learn alone, or act alone."""
+    """Act and learn (both), learn alone (learner), or act alone (actor)."""
     side: Address = "http://127.0.0.1:8441"
+    """Where /livez, /readyz and /metrics are."""
     parameter_server_url: Address = "http://127.0.0.1:8420"
+    """Where the parameter server listens."""
     replay_url: Address = "http://127.0.0.1:8430"
+    """Where the replay service listens."""
     episodes_file: Path | None = None
-    """Appends one line a training episode; null: none."""
+    """One line is appended to it for each training episode; none is written without it."""
 
 
 class EvaluatorSettings(ServiceSettings):
     """``adql evaluator``."""
 
     side: Address = "http://127.0.0.1:8451"
+    """Where /livez, /readyz and /metrics are."""
     parameter_server_url: Address = "http://127.0.0.1:8420"
+    """Where the parameter server listens."""
