@@ -1,15 +1,16 @@
 """The command line: ``adql COMMAND …``. Nothing heavy is imported before the command is known."""
 
 import argparse
-import difflib
 import os
 import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
+
+from adql_services.arguments import SHORT_NAMES, Parser, not_known
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
@@ -35,19 +36,11 @@ SETTINGS = {
 """The services, and which record of adql.config holds what each is configured by."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says every error in one line, after the same words; a service's help ends with its variables."""
+class _Parser(Parser):
+    """A service's help ends with its variables."""
 
     service: str | None = None
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings, allow_abbrev=False)
-
-    def near(self, word: str) -> str:
-        """Returns the option that may have been meant, in words; nothing where none is like it."""
-        options = [option for option in self._option_string_actions if option.startswith("--")]
-        found = difflib.get_close_matches(word.partition("=")[0], options, n=1)
-        return f", did you mean {found[0]}?" if found else ""
+    commands: "Mapping[str, _Parser]"
 
     def format_help(self) -> str:
         if self.service:
@@ -58,12 +51,6 @@ class _Parser(argparse.ArgumentParser):
             self.epilog = f"variables and their defaults, beside those of the run specification:\n{variables}"
             self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
-
-    def error(self, message: str) -> NoReturn:
-        from adql.errors import InputError
-        from adql_services.runtime.failure import tell
-
-        self.exit(tell(InputError(f"{message}; `{self.prog} --help` says what there is")))
 
 
 class _Version(argparse.Action):
@@ -121,19 +108,22 @@ def _let_go_of_broken_streams() -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; argparse itself leaves over the words that follow an option, such as key=value."""
-    options, words = _parser().parse_known_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    options, words = parser.parse_known_args(arguments)
     unknown = words if "specification" not in options else [word for word in words if word.startswith("-")]
     if unknown:
-        options.parser.error(f"{' '.join(unknown)}: not known here{options.parser.near(unknown[0])}")
+        options.parser.error(not_known(options.parser, unknown, [parser, *parser.commands.values()], arguments))
     if words:
         options.specification = [*options.specification, *words]
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(prog="adql", description="Asynchronous distributed Q-learning.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.commands = commands.choices
     for add in (_add_train, _add_resume, _add_evaluate, _add_restore, _add_doctor, _add_config, _add_services):
         add(commands)
     return parser
@@ -239,15 +229,9 @@ def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
     files = [word for word in options.specification if not ASSIGNMENT.match(word)]
     if len(files) > 1:
         raise ConfigError(f"{' and '.join(files)}: name one SPEC.yaml at most; keys are written key=value")
-    keys = {
-        "environment.id": getattr(options, "env", None),
-        "training.learners": getattr(options, "learners", None),
-        "training.actors": getattr(options, "actors", None),
-        "run.seed": getattr(options, "seed", None),
-        "training.environment_steps": getattr(options, "steps", None),
-    }
+    given = {key: getattr(options, option.removeprefix("--"), None) for option, key in SHORT_NAMES.items()}
     assignments = [word for word in options.specification if ASSIGNMENT.match(word)]
-    assignments += [f"{key}={value}" for key, value in keys.items() if value is not None]
+    assignments += [f"{key}={value}" for key, value in given.items() if value is not None]
     return Path(files[0]) if files else None, assignments
 
 

@@ -200,6 +200,7 @@ def test_keys_may_follow_an_option(tmp_path):
         (["train", "--lerners", "2"], "--lerners: not known here, did you mean --learners?"),
         (["train", "--learner", "2"], "did you mean --learners?"),
         (["evaluate", "runs/x", "--episode=3"], "did you mean --episodes?"),
+        (["doctor", "--hepl"], "did you mean --help?"),
         (["trian"], "'trian'"),
         ([], "COMMAND"),
     ],
@@ -208,6 +209,27 @@ def test_misspelt_command_or_option_is_one_line_with_what_may_be_meant(words, pa
     refused = adql(*words)
     check_refused(refused, part, "--help` says what there is")
     assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["resume", "runs/x", "--steps", "300000"], "`adql train`; write training.environment_steps=300000; "),
+        (["resume", "--learners=4", "runs/x"], "--learners belongs to `adql train`; write training.learners=4; "),
+        (["resume", "runs/x", "--steps"], "write training.environment_steps=…; "),
+        (["learner", "--seed", "4"], "--seed belongs to `adql train`; write run.seed=4; "),
+        (["resume", "runs/x", "--goal", "-110"], "--goal: not known here; write training.goal=-110; "),
+        (["train", "--batch-size", "32"], "--batch-size: not known here; write algorithm.batch_size=32; "),
+        (["resume", "runs/x", "--env", "Acrobot-v1"], "environment.id defines the run and cannot be changed on resume"),
+        (["resume", "runs/x", "--gamma", "0.9"], "algorithm.gamma defines the run and cannot be changed on resume"),
+        (["resume", "runs/x", "--output", "y"], "--output belongs to `adql train` and cannot be changed on resume"),
+        (["evaluate", "runs/x", "--learners", "4"], "--learners belongs to `adql train`; `adql evaluate --help`"),
+        (["train", "--episodes", "4"], "--episodes belongs to `adql evaluate`; `adql train --help`"),
+        (["resume", "runs/x", "--stepz", "3"], "--stepz 3: not known here; `adql resume --help` says what there is"),
+    ],
+)
+def test_option_of_another_command_or_named_like_a_key_is_refused_with_what_to_write(words, part):
+    check_refused(adql(*words), part)
 
 
 @pytest.mark.parametrize("words", [["config", "show"], ["doctor"]])
