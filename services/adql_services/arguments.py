@@ -6,7 +6,9 @@ Everything heavy is imported once there is something to refuse.
 import argparse
 import difflib
 import itertools
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 SHORT_NAMES = {
@@ -17,6 +19,7 @@ SHORT_NAMES = {
     "--steps": "training.environment_steps",
 }
 """Options that stand for keys of the run specification."""
+ENVIRONMENT_ID = re.compile(r"([\w.]+:)?[\w/-]+-v\d+")
 
 
 class Parser(argparse.ArgumentParser):
@@ -106,3 +109,28 @@ def _key_named(option: str) -> str | None:
     name = option.removeprefix("--").replace("-", "_")
     keys = [key for key in all_keys(RunSpecification) if name in (key, key.rpartition(".")[2])]
     return keys[0] if len(keys) == 1 else None
+
+
+def check_is_no_environment(word: str, option: str) -> None:
+    """Refuses the id of an environment where a file is to be named; a file of that name is one all the same.
+
+    Raises:
+        ConfigError: names the ``option`` to write before it.
+    """
+    from adql.errors import ConfigError
+
+    if ENVIRONMENT_ID.fullmatch(word) and not Path(word).exists() and _is_registered(word):
+        raise ConfigError(f"{word} is no file; did you mean `{option}{word}`?")
+
+
+def _is_registered(word: str) -> bool:
+    """Also an environment that cannot be used: why it cannot is said once it is asked for as one."""
+    from adql.agent.environments import resolve
+    from adql.config import EnvironmentSettings
+    from adql.errors import EnvironmentUnusableError
+
+    try:
+        resolve(EnvironmentSettings(id=word))
+    except EnvironmentUnusableError as error:
+        return "is not registered" not in str(error)
+    return True

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adql_services.arguments import SHORT_NAMES, Parser, not_known
+from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
@@ -229,6 +229,8 @@ def _layers(options: argparse.Namespace) -> tuple[Path | None, list[str]]:
     files = [word for word in options.specification if not ASSIGNMENT.match(word)]
     if len(files) > 1:
         raise ConfigError(f"{' and '.join(files)}: name one SPEC.yaml at most; keys are written key=value")
+    for word in files:
+        check_is_no_environment(word, "--env " if "env" in options else "environment.id=")
     given = {key: getattr(options, option.removeprefix("--"), None) for option, key in SHORT_NAMES.items()}
     assignments = [word for word in options.specification if ASSIGNMENT.match(word)]
     assignments += [f"{key}={value}" for key, value in given.items() if value is not None]

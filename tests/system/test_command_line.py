@@ -52,6 +52,9 @@ def check_refused(done, *parts: str) -> None:
         (["bogus=1"], ["bogus: unknown key"]),
         (["replay.capacity"], ["cannot read replay.capacity", "or write key=value"]),
         (["--steps", "2e3", "--bogus", "replay.capacity=5000"], ["--bogus: not known here"]),
+        (["CartPole-v1"], ["CartPole-v1 is no file; did you mean `--env CartPole-v1`?"]),
+        (["Pendulum-v1"], ["did you mean `--env Pendulum-v1`?"]),
+        (["CartPol-v1"], ["cannot read CartPol-v1: No such file"]),
         (["a.yaml", "b.yaml"], ["one SPEC.yaml at most"]),
         (["replay.capacity=32", "replay.min_size=10"], ["algorithm.batch_size 64 is larger", "lower the one"]),
         (["replay.min_size=10", "replay.capacity=100", "replay.chunk_transitions=200"], ["lower chunk_transitions"]),
@@ -67,6 +70,15 @@ def check_refused(done, *parts: str) -> None:
 def test_training_that_cannot_be_is_refused(words, parts, tmp_path):
     check_refused(adql("train", *words, cwd=tmp_path), *parts)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_id_of_an_environment_is_given_to_a_service_as_a_key():
+    check_refused(adql("replay", "CartPole-v1"), "did you mean `environment.id=CartPole-v1`?")
+
+
+def test_file_named_like_an_environment_is_read(tmp_path):
+    (tmp_path / "CartPole-v1").write_text("run: {seed: 7}\n")
+    assert "seed: 7" in adql("config", "show", "CartPole-v1", cwd=tmp_path).stdout
 
 
 def test_existing_run_names_resume_and_is_untouched(finished):
