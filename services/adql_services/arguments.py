@@ -9,7 +9,10 @@ import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from adql.errors import AdqlError
 
 SHORT_NAMES = {
     "--env": "environment.id",
@@ -134,3 +137,12 @@ def _is_registered(word: str) -> bool:
     except EnvironmentUnusableError as error:
         return "is not registered" not in str(error)
     return True
+
+
+def with_folder(error: "AdqlError") -> "AdqlError":
+    """Adds that a missing module may lie in the current folder, where the command line looks last of all."""
+    from adql.errors import EnvironmentUnusableError
+
+    if isinstance(error, EnvironmentUnusableError) and isinstance(error.__context__, ModuleNotFoundError):
+        return EnvironmentUnusableError(f"{error}, or run adql in the folder that has it")
+    return error

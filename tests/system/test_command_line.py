@@ -20,6 +20,8 @@ from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, command,
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
+REGISTERS = "import gymnasium\ngymnasium.register('Mine-v0', 'gymnasium.envs.classic_control.cartpole:CartPoleEnv')\n"
+"""A module with an environment of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -295,13 +297,23 @@ def test_run_with_a_store_of_its_own_is_not_looked_for_in_another_one(finished):
 
 
 def test_allowed_module_may_lie_in_the_current_folder(tmp_path):
-    (tmp_path / "my_package.py").write_text(
-        "import gymnasium\ngymnasium.register('Mine-v0', 'gymnasium.envs.classic_control.cartpole:CartPoleEnv')\n"
-    )
+    (tmp_path / "my_package.py").write_text(REGISTERS)
     words = ["config", "show", "--env", "my_package:Mine-v0", "environment.allow=[my_package]"]
     command = [Path(sys.executable).with_name("adql"), *words]
     shown = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert "actions: 2" in shown.stdout, shown.stderr
+
+
+def test_run_whose_module_lies_in_another_folder_is_evaluated_there(tmp_path):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir(), elsewhere.mkdir()
+    (home / "my_package.py").write_text(REGISTERS)
+    foreign = ["--env", "my_package:Mine-v0", "environment.allow=[my_package]"]
+    assert adql("train", *foreign, *SHORT, "--output", "run", cwd=home).returncode == 0
+    way_out = "install the package that has it, or mend it, or run adql in the folder that has it"
+    check_refused(adql("evaluate", home / "run", cwd=elsewhere), "cannot import 'my_package'", way_out)
+    check_refused(adql("train", *foreign, cwd=elsewhere), "cannot import 'my_package'", way_out)
+    assert adql("evaluate", home / "run", "--episodes", 1, cwd=home).returncode == 0
 
 
 def test_version_and_variables_are_told():
