@@ -14,6 +14,7 @@ from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
+    from adql.errors import AdqlError
 
     Commands = argparse._SubParsersAction["_Parser"]
 
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if "" not in sys.path:
         sys.path.append("")  # last of all: a module that environment.allow names may lie in the current folder
-    from adql.errors import AdqlError, InputError
+    from adql.errors import AdqlError
     from adql_services.runtime.failure import tell
 
     command: Callable[[argparse.Namespace], int] = options.command
@@ -82,11 +83,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads the answer has read enough
         return 128 + signal.SIGPIPE
     except OSError as error:
-        return tell(InputError(f"{error.filename or 'stdout'}: {error.strerror or error}; mend that and try again"))
+        return tell(_unforeseen(error, serves="service" in options))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     finally:
         _let_go_of_broken_streams()
+
+
+def _unforeseen(error: OSError, *, serves: bool) -> "AdqlError":
+    """Without a file's name it came from stdout, or from getcwd() in a folder that is gone; a service uses neither."""
+    from adql.errors import InputError, RunFailedError
+
+    if serves and error.filename is None:
+        return RunFailedError(f"{error.strerror or error}; start it again")
+    nameless = "the current folder" if isinstance(error, FileNotFoundError) else "stdout"
+    return InputError(f"{error.filename or nameless}: {error.strerror or error}; mend that and try again")
 
 
 def _open_missing_streams() -> None:

@@ -1,5 +1,6 @@
 """What a person may type wrong: one line with the way out, exit code 2, no traceback, nothing lost."""
 
+import errno
 import json
 import os
 import shlex
@@ -14,6 +15,7 @@ import pytest
 
 from adql.agent.environments import make_environment
 from adql.agent.policy import load_policy
+from adql_services import cli
 from tests.ports import free_port
 from tests.store_process import running_store
 from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, command, launched, steps
@@ -314,6 +316,31 @@ def test_run_whose_module_lies_in_another_folder_is_evaluated_there(tmp_path):
     check_refused(adql("evaluate", home / "run", cwd=elsewhere), "cannot import 'my_package'", way_out)
     check_refused(adql("train", *foreign, cwd=elsewhere), "cannot import 'my_package'", way_out)
     assert adql("evaluate", home / "run", "--episodes", 1, cwd=home).returncode == 0
+
+
+def test_id_that_an_allowed_module_does_not_register_is_refused_with_those_that_it_does(tmp_path):
+    (tmp_path / "my_package.py").write_text(REGISTERS)
+    refused = adql("train", "--env", "my_package:Nope-v0", "environment.allow=[my_package]", cwd=tmp_path)
+    check_refused(refused, "'my_package:Nope-v0' is not registered; 'my_package' registers my_package:Mine-v0: name")
+
+
+def test_service_that_the_machine_fails_was_not_asked_for_something_wrong(monkeypatch, capsys):
+    """Who looks after it starts it again, as after a crash."""
+
+    def run_out_of_descriptors(options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(cli, "_serve", run_out_of_descriptors)
+    assert cli.main(["replay"]) == 1
+    assert capsys.readouterr().err == "adql: error: Too many open files; start it again\n"
+
+
+def test_folder_that_is_gone_is_named_where_a_command_needs_it(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = f"cd {shlex.quote(str(gone))}; rmdir {shlex.quote(str(gone))}; {shlex.join(command('doctor'))}"
+    done = subprocess.run(["bash", "-c", words], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    check_refused(done, "the current folder: No such file or directory")
 
 
 def test_version_and_variables_are_told():

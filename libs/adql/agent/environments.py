@@ -25,6 +25,8 @@ from adql.types import Array
 
 DEFAULT_MAX_EPISODE_STEPS = 1_000
 """Where neither the environment nor the settings state a limit."""
+MOST_NAMED = 5
+"""Ids of a foreign module that a refusal names, those most like the one that was asked for."""
 PACKAGES = {"ALE": ("ale-py", "ale_py")}
 """Package and module of a namespace of ids."""
 
@@ -211,11 +213,13 @@ def check_signature(environment: Environment, settings: EnvironmentSettings) -> 
 
 def _made(settings: EnvironmentSettings) -> Environment:
     """Makes one copy as its author declares it, with a time limit."""
+    before = set(gymnasium.registry)
     name = registered_name(settings)
     try:
         spec = gymnasium.spec(name)
     except gymnasium.error.Error:
-        raise EnvironmentUnusableError(_unknown(settings.id)) from None
+        new = sorted(gymnasium.registry.keys() - before)
+        raise EnvironmentUnusableError(_unknown_in_module(settings.id, new) if new else _unknown(settings.id)) from None
     try:
         limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
         environment = gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
@@ -252,6 +256,14 @@ def _close(environment: Environment | SyncVectorEnv, name: str) -> None:
         environment.close()
     except FOREIGN as error:
         warnings.warn(f"environment.id={name!r} raised {one_line(error)} when it was closed", stacklevel=3)
+
+
+def _unknown_in_module(name: str, registered: Sequence[str]) -> str:
+    module, _, bare = name.partition(":")
+    near = difflib.get_close_matches(bare, registered, n=MOST_NAMED, cutoff=0.0)
+    more = f" and {len(registered) - len(near)} more" if len(registered) > len(near) else ""
+    ids = ", ".join(f"{module}:{other}" for other in near)
+    return f"environment.id={name!r} is not registered; {module!r} registers {ids}{more}: name one of them"
 
 
 def _unknown(name: str) -> str:
