@@ -69,7 +69,7 @@ def test_budget_that_a_crash_takes_back_is_learned_again(tmp_path):
         wait_until(lambda: "learner-0" not in train.children(), what=train.said)
         train.children()["parameter-server"].kill()
         store.kill()
-        wait_until(lambda: "learning goes on to the budget" in train.said(), what=train.said)
+        wait_until(lambda: "the run is spent no longer, learners start again" in train.said(), what=train.said)
         assert train.process.wait(60) == 0, train.said()
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["status"], summary["environment_steps"] >= 2_000) == ("budget", True)

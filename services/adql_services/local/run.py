@@ -78,7 +78,9 @@ class LocalRun:
             if step is Step.RETIRE:
                 self._crew.stop_actor_learners(watch)
             elif step is Step.BRING_BACK:
-                self._view.say("the parameter server lost what was not committed; learning goes on to the budget")
+                self._view.say(
+                    "the server lost what was not committed: the run is spent no longer, learners start again"
+                )
                 self._crew.start_actor_learners_again()
             with self._stop.waiting():
                 time.sleep(POLL_SECONDS)
