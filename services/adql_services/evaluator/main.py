@@ -35,7 +35,6 @@ def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: 
     while True:
         try:
             with closing(_client(settings, network, worker)) as client:
-                worker.ready()
                 return _drive(specification, network, client, worker)
         except OtherRunError as error:
             metrics.RUN_CHANGES.inc()
@@ -47,6 +46,7 @@ def _drive(specification: RunSpecification, network: Network, client: Evaluation
     reconnects = 0
     with worker.waiting():
         client.check_configuration(config_hash(specification))
+    worker.ready()
     while worker.goes_on():
         with worker.waiting():
             task = client.next(WAIT_SECONDS)
