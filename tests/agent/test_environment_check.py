@@ -58,13 +58,16 @@ def test_observation_that_its_space_cannot_hold_is_refused_with_both(space, obse
 )
 def test_reset_that_is_no_observation_with_its_info_is_refused(reset, given):
     said = refusal(answering(PAIR, reset))
-    assert f"{given} at its reset, wanted is (observation, info), of which info is a dict" in said
+    assert f"{given} at its reset, wanted is the tuple (observation, info), of which info is a dict" in said
 
 
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ((GOOD, 0.5, False, {}), "gave (ndarray, float, bool, dict) at step 1, wanted is (observation, reward, term"),
+        (
+            (GOOD, 0.5, False, {}),
+            "gave (ndarray, float, bool, dict) at step 1, wanted is the tuple (observation, reward, term",
+        ),
         ((GOOD, 0.5, False, False, None), "gave (ndarray, float, bool, bool, NoneType) at step 1"),
         ((GOOD, None, False, False, {}), "gave reward of type NoneType at step 1, wanted is one real number"),
         ((GOOD, GOOD[:1], False, False, {}), "gave reward of type ndarray at step 1"),
@@ -85,6 +88,11 @@ def test_threshold_that_is_no_number_is_refused_by_name(monkeypatch, threshold):
     monkeypatch.setattr(gymnasium.spec("Counting-v0"), "reward_threshold", threshold)
     with pytest.raises(EnvironmentUnusableError, match=f"is registered with reward_threshold={threshold!r}; register"):
         resolve(EnvironmentSettings(id="Counting-v0"))
+
+
+def test_threshold_of_numpy_is_a_number(monkeypatch):
+    monkeypatch.setattr(gymnasium.spec("Counting-v0"), "reward_threshold", np.float32(3.0))
+    assert resolve(EnvironmentSettings(id="Counting-v0")).signature.reward_threshold == 3.0
 
 
 def test_environment_that_ends_the_process_is_refused():

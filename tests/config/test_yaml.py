@@ -58,7 +58,10 @@ def test_other_numbers_are_what_they_look_like(text, value):
     assert yaml_text.read(text) == value
 
 
-@pytest.mark.parametrize("assignment", ["run.seed=true", "training.goal=no", "algorithm.gamma=false", "run.seed=12:30"])
+@pytest.mark.parametrize(
+    "assignment",
+    ["run.seed=true", "network.hidden=[true, 3]", "training.goal=no", "algorithm.gamma=false", "run.seed=12:30"],
+)
 def test_value_that_is_no_number_is_refused_where_one_is_wanted(assignment):
     with pytest.raises(ConfigError, match=assignment.partition("=")[0]):
         load_specification(None, [assignment], {})

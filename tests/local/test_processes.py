@@ -79,7 +79,9 @@ def test_last_words_are_those_of_the_present_life(tmp_path):
 
 
 def test_child_that_refuses_its_input_ends_the_run_at_once(supervisor, tmp_path):
-    supervisor.start(child(tmp_path, "import sys; print('adql: error: wrong key'); sys.exit(2)"))
+    supervisor.start(
+        child(tmp_path, "import sys; print('adql: error: wrong key'); print('Exception ignored'); sys.exit(2)")
+    )
     ended(supervisor)
     with pytest.raises(InputError, match="learner-0: wrong key"):
         supervisor.check()
@@ -117,6 +119,19 @@ def test_child_that_was_stopped_can_be_started_again_and_is_looked_after_again(s
     ended(supervisor)
     supervisor.check()
     assert supervisor.state_of("learner-0") == "restarting"
+
+
+def test_child_that_waited_for_its_restart_when_it_was_stopped_is_started_again_once(supervisor, tmp_path, clock):
+    supervisor.start(child(tmp_path, "import time; time.sleep(60)"))
+    supervisor.children["learner-0"].send(9)
+    ended(supervisor)
+    supervisor.check()
+    supervisor.stop(["learner-0"], 10.0)
+    supervisor.start_again()
+    only = supervisor.children["learner-0"].pid
+    clock.now += 10.0
+    supervisor.check()
+    assert (supervisor.children["learner-0"].pid, supervisor.restarts) == (only, 0)
 
 
 def test_child_that_fails_to_end_well_is_remembered_with_its_words(supervisor, tmp_path):

@@ -161,6 +161,31 @@ def test_evaluation_that_an_earlier_life_left_due_is_given_out_though_nothing_ch
     assert [task.number for task in machine.evaluations.waiting] == [5]
 
 
+def test_evaluation_that_a_commit_after_an_outage_makes_due_is_given_out(machine, store, volume, monkeypatch):
+    """The last updates of a budget may be committed by the reconnection; nothing else would change any more."""
+
+    def refuse_twice(state):
+        if store.tries < 3:
+            raise StoreRefusedError("OOM")
+
+    monkeypatch.setattr(committer, "RETRY_SECONDS", 0.01)
+    store.before = refuse_twice
+    committing = committer_of(machine, store, volume)
+    push_many(machine, machine.register("both").identifier, 5)
+    asyncio.run(run_while(committing, lambda: not machine.evaluations.waiting))
+    assert [task.number for task in machine.evaluations.waiting] == [5]
+
+
+def test_idle_server_writes_no_checkpoint_again(machine, store, volume, monkeypatch):
+    monkeypatch.setattr(committer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(committer, "TICK_SECONDS", 0.001)
+    written, looks, write = [], [], volume.checkpoints.write
+    volume.checkpoints.write = lambda state: written.append(state.mark) or write(state)
+    store.mark = lambda: looks.append(1) or store.held
+    asyncio.run(run_while(committer_of(machine, store, volume), lambda: len(looks) < 10))
+    assert len(written) == len(set(written)) <= 2
+
+
 def test_report_that_changes_nothing_is_no_reason_to_write_the_whole_state(machine, store, volume):
     committing, looks = committer_of(machine, store, volume), []
     session = machine.register("both").identifier

@@ -69,7 +69,7 @@ def _parts(name: str, step: int, answer: object, names: tuple[str, ...]) -> tupl
         return answer
     types = [type(part).__name__ for part in answer] if isinstance(answer, tuple) else []
     given = f"({', '.join(types)})" if types else type(answer).__name__
-    raise _refused(name, step, given, f"wanted is ({', '.join(names)}), of which info is a dict")
+    raise _refused(name, step, given, f"wanted is the tuple ({', '.join(names)}), of which info is a dict")
 
 
 def _check_scalar(name: str, step: int, what: str, value: object, kinds: str, wanted: str) -> None:

@@ -163,7 +163,11 @@ def signature_of(environment: Environment, settings: EnvironmentSettings) -> Sig
             "so wrap the environment to choose among a fixed number of them"
         )
     threshold = _threshold(environment, name)
-    common = {"actions": int(actions.n), "reward_threshold": threshold, "observation_dtype": str(observations.dtype)}
+    common = {
+        "actions": int(actions.n),
+        "reward_threshold": threshold,
+        "observation_dtype": str(getattr(observations, "dtype", None)),
+    }
     try:
         if isinstance(observations, spaces.Discrete):
             return SignatureSettings.model_validate({"observations": int(observations.n), **common})
@@ -185,8 +189,10 @@ def signature_of(environment: Environment, settings: EnvironmentSettings) -> Sig
 def _threshold(environment: Environment, name: str) -> float | None:
     """The return that the environment was registered to be solved by, if it was."""
     threshold = environment.spec.reward_threshold if environment.spec else None
-    if threshold is None or (isinstance(threshold, int | float) and math.isfinite(threshold)):
-        return threshold
+    if threshold is None:
+        return None
+    if isinstance(threshold, int | float | np.number) and math.isfinite(threshold):
+        return float(threshold)
     raise EnvironmentUnusableError(
         f"environment.id={name!r} is registered with reward_threshold={threshold!r}; register it with a finite number "
         "or without"

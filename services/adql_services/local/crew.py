@@ -79,7 +79,8 @@ class Crew:
         actor_learners = [name for name in self._supervisor.children if name.startswith(ACTOR_LEARNERS)]
         for name in actor_learners:
             if time.monotonic() < start + ACTIVITY_SECONDS and (found := watch.activity_seconds(name)):
-                self.activities[name] = found
+                before = self.activities.get(name, {})  # of a life before this one
+                self.activities[name] = {what: before.get(what, 0.0) + seconds for what, seconds in found.items()}
         self._supervisor.stop([*actor_learners, *others], start + ACTOR_LEARNERS_SECONDS - time.monotonic())
 
     def start_actor_learners_again(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adql.errors import InputError, RunFailedError
 from adql_services.local.cpu import CpuSeconds
-from adql_services.local.last_words import last_line
+from adql_services.local.last_words import last_line, said_since
 from adql_services.runtime.failure import PREFIX
 from adql_services.runtime.parent import tethered
 
@@ -90,11 +90,16 @@ class Child:
 
     def refused_its_input(self) -> bool:
         """Whether it ended because of bad input: an environment may end a process with that code, and say nothing."""
-        return self.exit_code() == BAD_INPUT and last_line(self.log, self._log_start).startswith(PREFIX)
+        return self.exit_code() == BAD_INPUT and self._complaint() is not None
 
     def last_words(self) -> str:
-        """The last line that its present life wrote, without the mark of an error."""
-        return last_line(self.log, self._log_start).removeprefix(PREFIX)
+        """The last error that its present life told, else the last line that it wrote."""
+        return self._complaint() or last_line(self.log, self._log_start)
+
+    def _complaint(self) -> str | None:
+        """Foreign code may write more while the interpreter ends."""
+        lines = said_since(self.log, self._log_start).splitlines()
+        return next((line.removeprefix(PREFIX) for line in reversed(lines) if line.startswith(PREFIX)), None)
 
 
 class Supervisor:
@@ -117,6 +122,7 @@ class Supervisor:
     def start(self, child: Child) -> None:
         """Starts ``child`` and looks after it from now on."""
         self.children[child.name] = child
+        self._restart_at.pop(child.name, None)
         self._started[child.name] = self._clock()
         child.start()
 
@@ -197,6 +203,5 @@ class Supervisor:
 
     def _restart_when_due(self, child: Child) -> None:
         if self._clock() >= self._restart_at[child.name]:
-            del self._restart_at[child.name]
             self.restarts += 1
             self.start(child)

@@ -6,7 +6,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from adql.errors import CheckpointError, FencedError, RunFailedError, StoreRefusedError, StoreUnavailableError
+from adql.errors import (
+    CheckpointError,
+    FencedError,
+    RunFailedError,
+    StoreLostError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from adql.parameters import run_record
 from adql.parameters.ownership import Finding, judge
 from adql.parameters.pacing import CommitPacer
@@ -58,6 +65,7 @@ class Committer:
         self._incident, self._ending = False, asyncio.Event()
         self._volume_trouble = Reminder(time.monotonic)
         self._next_checkpoint = time.monotonic()
+        self._checkpointed: Mark | None = None
 
     def changed(self) -> None:
         """Says that there is something to commit."""
@@ -86,11 +94,11 @@ class Committer:
             try:
                 if await self._is_due():
                     await self._commit()
-                    await self._follow_up()
                 else:
                     await self._look_at_store()
             except StoreUnavailableError as error:
                 await self._reconnect(error)
+            await self._follow_up()  # of whatever way this turn came to a commit
 
     async def finish(self) -> None:
         """The last commit, policy and checkpoint of a server that ends; after ``run`` has returned.
@@ -215,7 +223,11 @@ class Committer:
         with contextlib.suppress(CheckpointError):  # what cannot be read is replaced: this server has it all
             stored = await asyncio.to_thread(self._store.read)
             if stored is not None:
-                check_same_run(stored, self._machine.identity.name, self._machine.identity.run_id)
+                try:
+                    check_same_run(stored, self._machine.identity.name, self._machine.identity.run_id)
+                except StoreLostError:
+                    await self._checkpoint()  # where the store is gone for good, this is all that is left
+                    raise
 
     async def _commit_again(self, held: Mark | None) -> None:
         """The store is empty, or holds an older state of this server, which still has it all."""
@@ -271,7 +283,7 @@ class Committer:
         )
         if task is not None:
             await self._keep(task, state)
-        if time.monotonic() >= self._next_checkpoint:
+        if time.monotonic() >= self._next_checkpoint and state.mark != self._checkpointed:
             await self._checkpoint()
 
     async def _keep(self, task: run_record.Task, state: State) -> None:
@@ -293,13 +305,14 @@ class Committer:
             get_logger().error("cannot remove versions that were evaluated", error=str(error))
 
     async def _checkpoint(self) -> bool:
-        self._next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS
+        self._next_checkpoint, state = time.monotonic() + CHECKPOINT_SECONDS, self._state
         try:
-            await asyncio.to_thread(self._volume.write_last, self._state)
-            await asyncio.to_thread(self._volume.checkpoints.write, self._state)
+            await asyncio.to_thread(self._volume.write_last, state)
+            await asyncio.to_thread(self._volume.checkpoints.write, state)
         except OSError as error:
             get_logger().error("cannot write a checkpoint; the older ones are kept", error=str(error))
             return False
+        self._checkpointed = state.mark
         return True
 
 
