@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.launched import ENVIRONMENT, LONG, SHORT, adql, command, launched, steps
+from tests.system.launched import ENVIRONMENT, LONG, SHORT, TINY, adql, command, launched, steps
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -60,9 +60,11 @@ def test_children_that_hang_are_killed_within_a_bound_and_the_exit_code_says_so(
 
 
 def test_budget_that_a_crash_takes_back_is_learned_again(tmp_path):
-    """The store stands still until both are killed: what spent the budget was never committed."""
-    run = tmp_path / "run"
-    with launched(tmp_path / "log", "train", "--output", run, "--learners", "1", *SHORT) as train:
+    """Nothing is committed before the learner's goodbye, and by then the store stands still until both are killed."""
+    run, budget = tmp_path / "run", 16_000
+    rare = ["durability.commit_duty=0.000001", "durability.max_interval_seconds=600"]
+    settings = [*TINY, *rare, f"training.environment_steps={budget}"]
+    with launched(tmp_path / "log", "train", "--output", run, "--learners", "1", *settings) as train:
         wait_until(lambda: steps(run) > 0, what=train.said)
         store = train.children()["store"]
         store.suspend()
@@ -72,7 +74,7 @@ def test_budget_that_a_crash_takes_back_is_learned_again(tmp_path):
         wait_until(lambda: "the run is spent no longer, learners start again" in train.said(), what=train.said)
         assert train.process.wait(60) == 0, train.said()
     summary = json.loads((run / "summary.json").read_text())
-    assert (summary["status"], summary["environment_steps"] >= 2_000) == ("budget", True)
+    assert (summary["status"], summary["environment_steps"] >= budget) == ("budget", True)
 
 
 @pytest.mark.parametrize("lost", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
