@@ -67,6 +67,14 @@ def test_value_that_is_no_number_is_refused_where_one_is_wanted(assignment):
         load_specification(None, [assignment], {})
 
 
+def test_sixty_to_a_very_high_power_is_one_short_line(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(f"run: {{seed: {':'.join(['1'] * 3_000)}}}")
+    with pytest.raises(ConfigError, match=r"run\.seed='1:1") as refused:
+        load_specification(file, [], {})
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+
+
 def test_file_without_end_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="/dev/zero has more than 1048576 bytes"):
         load_specification(Path("/dev/zero"), [], {})
