@@ -191,7 +191,7 @@ class WrongRunError(AdqlError):
 
 
 class OtherRunError(WrongRunError):
-    """A run of the same name and configuration took the place of the one that a learner knew."""
+    """A run of the same name and configuration took the place of the one that a client knew."""
 
     kind = "other_run"
 

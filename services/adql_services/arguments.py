@@ -9,10 +9,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
-
-if TYPE_CHECKING:
-    from adql.errors import AdqlError
+from typing import Any, NoReturn
 
 SHORT_NAMES = {
     "--env": "environment.id",
@@ -122,27 +119,11 @@ def check_is_no_environment(word: str, option: str) -> None:
     """
     from adql.errors import ConfigError
 
-    if ENVIRONMENT_ID.fullmatch(word) and not Path(word).exists() and _is_registered(word):
+    if ENVIRONMENT_ID.fullmatch(word) and not Path(word).exists() and (":" in word or _is_registered(word)):
         raise ConfigError(f"{word} is no file; did you mean `{option}{word}`?")
 
 
 def _is_registered(word: str) -> bool:
-    """Also an environment that cannot be used: why it cannot is said once it is asked for as one."""
-    from adql.agent.environments import resolve
-    from adql.config import EnvironmentSettings
-    from adql.errors import EnvironmentUnusableError
+    from adql.agent.environments import is_registered
 
-    try:
-        resolve(EnvironmentSettings(id=word))
-    except EnvironmentUnusableError as error:
-        return "is not registered" not in str(error)
-    return True
-
-
-def with_folder(error: "AdqlError") -> "AdqlError":
-    """Adds that a missing module may lie in the current folder, where the command line looks last of all."""
-    from adql.errors import EnvironmentUnusableError
-
-    if isinstance(error, EnvironmentUnusableError) and isinstance(error.__context__, ModuleNotFoundError):
-        return EnvironmentUnusableError(f"{error}, or run adql in the folder that has it")
-    return error
+    return is_registered(word)

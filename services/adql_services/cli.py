@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known, with_folder
+from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except AdqlError as error:
-        return tell(with_folder(error))
+        return tell(error)
     except BrokenPipeError:  # who reads the answer has read enough
         return 128 + signal.SIGPIPE
     except OSError as error:

@@ -312,7 +312,7 @@ def test_run_whose_module_lies_in_another_folder_is_evaluated_there(tmp_path):
     (home / "my_package.py").write_text(REGISTERS)
     foreign = ["--env", "my_package:Mine-v0", "environment.allow=[my_package]"]
     assert adql("train", *foreign, *SHORT, "--output", "run", cwd=home).returncode == 0
-    way_out = "install the package that has it, or mend it, or run adql in the folder that has it"
+    way_out = "install the package that has it, run in the folder that has it, or mend it"
     check_refused(adql("evaluate", home / "run", cwd=elsewhere), "cannot import 'my_package'", way_out)
     check_refused(adql("train", *foreign, cwd=elsewhere), "cannot import 'my_package'", way_out)
     assert adql("evaluate", home / "run", "--episodes", 1, cwd=home).returncode == 0

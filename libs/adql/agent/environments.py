@@ -126,9 +126,14 @@ def registered_name(settings: EnvironmentSettings) -> str:
     except FOREIGN as error:
         raise EnvironmentUnusableError(
             f"environment.id={settings.id!r}: cannot import {module!r} ({one_line(error)}); install the package that "
-            "has it, or mend it"
+            "has it, run in the folder that has it, or mend it"
         ) from None
     return name
+
+
+def is_registered(name: str) -> bool:
+    """Whether Gymnasium has an environment of this id; one with a module before it is not looked for."""
+    return name in gymnasium.registry
 
 
 def resolve(settings: EnvironmentSettings) -> EnvironmentSettings:

@@ -22,13 +22,11 @@ class Section(BaseModel):
     @classmethod
     def _no_truth_where_a_number_is_wanted(cls, value: Any, info: ValidationInfo) -> Any:
         """Python's True is 1, and a seed of ``true`` is a slip."""
-        truth = next(
-            (one for one in (value if isinstance(value, list | tuple) else [value]) if type(one) is bool), None
-        )
-        if truth is not None and info.field_name is not None:
+        truths = [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, bool)]
+        if truths and info.field_name is not None:
             kinds = _kinds(cls.model_fields[info.field_name].annotation)
             if bool not in kinds and kinds & {int, float}:
-                raise ValueError(f"{str(truth).lower()} is no number; write one")
+                raise ValueError(f"{str(truths[0]).lower()} is no number; write one")
         return value
 
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
 from adql.agent.networks import Network, make_network
 from adql.config import EvaluatorSettings, RunSpecification, config_hash
-from adql.errors import OtherRunError
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
@@ -30,16 +29,9 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 
 
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
-    """What was played for one run is no result of another one of its name: all is dropped, and asked anew."""
     network = make_network(specification.network, specification.signature)
-    while True:
-        try:
-            with closing(_client(settings, network, worker)) as client:
-                return _drive(specification, network, client, worker)
-        except OtherRunError as error:
-            metrics.RUN_CHANGES.inc()
-            get_logger().warning("another run: what was played for the former one is dropped", reason=str(error))
-            worker.go_on()
+    with closing(_client(settings, network, worker)) as client:
+        _drive(specification, network, client, worker)
 
 
 def _drive(specification: RunSpecification, network: Network, client: EvaluationClient, worker: Worker) -> None:

@@ -9,7 +9,6 @@ from adql.agent.activity import Stopwatch
 from adql.agent.assembly import Assembly, Parts, assemble
 from adql.agent.networks import Network, make_network
 from adql.config import LearnerSettings, RunSpecification, config_hash
-from adql.errors import OtherRunError
 from adql.schedules import Schedule
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
@@ -49,17 +48,6 @@ def run(specification: RunSpecification, settings: LearnerSettings) -> int:
 
 
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
-    """Nothing that was learned for one run may reach another one of its name: all is dropped and begun anew."""
-    while True:
-        try:
-            return _take_part(specification, settings, worker)
-        except OtherRunError as error:
-            metrics.RUN_CHANGES.inc()
-            get_logger().warning("another run: parameters, target network and optimizer are dropped", reason=str(error))
-            worker.go_on()
-
-
-def _take_part(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
     with ExitStack() as stack:  # on every way out everything is closed, what was opened last first
         episodes_file = stack.enter_context(closing(EpisodeFile(settings.episodes_file, specification.goal)))

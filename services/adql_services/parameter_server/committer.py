@@ -89,7 +89,6 @@ class Committer:
             StoreLostError: the store came back with another run of this name.
             StoreNotDurableError: the store came back with settings that would lose updates.
         """
-        await self._follow_up()  # an earlier life may have ended between its last commit and this
         while not self._ending.is_set():
             try:
                 if await self._is_due():
@@ -98,7 +97,7 @@ class Committer:
                     await self._look_at_store()
             except StoreUnavailableError as error:
                 await self._reconnect(error)
-            await self._follow_up()  # of whatever way this turn came to a commit
+            await self._follow_up()  # of whatever way this turn, or an earlier life, came to its last commit
 
     async def finish(self) -> None:
         """The last commit, policy and checkpoint of a server that ends; after ``run`` has returned.

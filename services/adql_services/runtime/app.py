@@ -1,5 +1,6 @@
 """The FastAPI application that every service starts from: problems for answers, strict bodies, no pages for people."""
 
+import importlib.metadata
 import json
 import re
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from adql.wire import routes
 from adql.wire.problems import problem_for_status
 from adql_services.runtime.bulk import BulkDispatch
 from adql_services.runtime.guard import Guard
-from adql_services.runtime.release import version
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.tokens import Tokens
 
@@ -52,7 +52,7 @@ def application(title: str, *, tokens: Tokens | None) -> FastAPI:
         get_logger().warning("authentication is off: whoever reaches this port may do everything", service_title=title)
     app = _Application(
         title=title,
-        version=version(),
+        version=importlib.metadata.version("adql"),
         openapi_url=routes.OPENAPI,
         docs_url=None,
         redoc_url=None,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from adql.config import ServiceSettings
-from adql.errors import AdqlError, EnvironmentFailedError
-from adql.telemetry import logs
+from adql.errors import AdqlError, EnvironmentFailedError, OtherRunError
+from adql.telemetry import logs, metrics
 from adql.telemetry.logs import get_logger
 from adql.telemetry.metrics import PROCESS_PAGE, Page
 from adql_services.runtime.deadline import end_timer
@@ -102,17 +102,31 @@ def client_token(settings: ServiceSettings) -> Callable[[], str | None]:
     return tokens.current if tokens else lambda: None
 
 
+def _in_whatever_run(body: Callable[[Worker], None], worker: Worker) -> None:
+    """Nothing that was done for one run may reach another one of its name: all is dropped and begun anew."""
+    while True:
+        try:
+            return body(worker)
+        except OtherRunError as error:
+            metrics.RUN_CHANGES.inc()
+            get_logger().warning("another run: what was done for the former one is dropped", reason=str(error))
+            worker.go_on()
+
+
 def run_worker(
     service: str, settings: ServiceSettings, side: str, body: Callable[[Worker], None], page: Page = PROCESS_PAGE
 ) -> int:
-    """Runs ``body`` with a side port beside it that shows ``page``; returns the exit code: 0, or that of the error."""
+    """Runs ``body`` with a side port beside it that shows ``page``; returns the exit code: 0, or that of the error.
+
+    ``body`` is begun anew when it raises OtherRunError.
+    """
     logs.configure(settings.log_format, service)
     health = Health()
     worker = Worker(health, side)
     worker.listen_to_signals()
     try:
         with SidePort(side, health, page):
-            body(worker)
+            _in_whatever_run(body, worker)
     except Stopped:
         return 0
     except AdqlError as error:
