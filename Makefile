@@ -5,8 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+IMAGES ?= service learner
+TAG ?= $(VERSION)
 
-.PHONY: help run test test-learning lint format type bench clean
+.PHONY: help run test test-learning test-cluster images lint format type bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -21,9 +25,19 @@ test: $(VENV)/.dev  ## run the whole test suite
 test-learning: $(VENV)/.dev  ## learn every rule on every seed, and with 8 learners
 	$(BIN)/python -m pytest -m learning --all-seeds --timeout 3600
 
+test-cluster: $(VENV)/.dev  ## test compose and the chart, with the cluster of KUBECONFIG and the engine of DOCKER_HOST
+	$(BIN)/python -m pytest tests/cluster --cluster --timeout 900
+
+images:  ## build adql/service and adql/learner; IMAGES=learner-torch is the learner with PyTorch
+	for image in $(IMAGES); do \
+	  docker build --file docker/Dockerfile --target $$image --tag adql/$$image:$(TAG) \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(BUILD_FLAGS) . || exit 1; \
+	done
+
 lint: $(VENV)/.dev  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint docker/Dockerfile
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -14,14 +14,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-seeds", action="store_true", help="learn every seed and with 8 learners, not one seed a rule"
     )
+    parser.addoption("--cluster", action="store_true", help="run what needs a Kubernetes and a Docker engine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--all-seeds"):
-        return
-    long = [item for item in items if item.get_closest_marker("all_seeds")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
+    for marker, option in (("all_seeds", "--all-seeds"), ("cluster", "--cluster")):
+        if not config.getoption(option):
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
