@@ -1,0 +1,67 @@
+"""What the cluster tests stand on: images of this checkout, a cluster that can run them, namespaces of their own.
+
+``CLUSTER_LOAD`` is the command that gives images to the cluster, ``kind load docker-image`` unless it is set;
+``CLUSTER_RECLAIM`` one that is run after a namespace is gone, where volumes do not come back by themselves.
+"""
+
+import itertools
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.commands import Helm, Kubectl, run, tag
+
+_NUMBERS = itertools.count(1)
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def built_images() -> str:
+    """Builds the images of this checkout; returns their tag."""
+    run("make", "images", f"TAG={tag()}", seconds=900)
+    return tag()
+
+
+@pytest.fixture(scope="session")
+def cluster(built_images: str) -> None:
+    """A cluster that answers and has the images of this checkout."""
+    run("kubectl", "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
+    load = shlex.split(os.environ.get("CLUSTER_LOAD", "kind load docker-image"))
+    run(*load, *(f"adql/{image}:{built_images}" for image in ("service", "learner")), seconds=600)
+
+
+@contextmanager
+def new_namespace() -> Iterator[Kubectl]:
+    """A namespace that enforces Pod Security restricted; all that is in it goes with it."""
+    kubectl = Kubectl(f"adql-test-{os.getpid()}-{next(_NUMBERS)}")
+    run("kubectl", "create", "namespace", kubectl.namespace)
+    run("kubectl", "label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        yield kubectl
+    finally:
+        run("kubectl", "delete", "namespace", kubectl.namespace, "--wait", "--timeout=120s")
+        if reclaim := os.environ.get("CLUSTER_RECLAIM"):
+            run(*shlex.split(reclaim))
+
+
+@pytest.fixture
+def kubectl(cluster: None) -> Iterator[Kubectl]:
+    """kubectl in a new namespace."""
+    with new_namespace() as kubectl:
+        yield kubectl
+
+
+@pytest.fixture(params=["helm", "helm3"])
+def helm(request: pytest.FixtureRequest, kubectl: Kubectl) -> Helm:
+    """Helm 4 and Helm 3, each in a namespace of its own."""
+    return Helm(request.param, kubectl.namespace)
