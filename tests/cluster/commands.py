@@ -3,8 +3,7 @@
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 CHART = str(ROOT / "charts/adql")
 COMMAND_SECONDS = 300
-POLL_SECONDS = 0.25
 
 
 def run(*words: str, check: bool = True, seconds: float = COMMAND_SECONDS, text: str = "") -> str:
@@ -27,16 +25,6 @@ def fails(*words: str, seconds: float = COMMAND_SECONDS) -> str:
     done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, cwd=ROOT)
     assert done.returncode != 0, f"{' '.join(words)} succeeded\n{done.stdout}"
     return done.stdout + done.stderr
-
-
-def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Returns the first true answer of ``condition``; a time without one fails and says ``what`` was waited for."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if answer := condition():
-            return answer
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def new_namespace() -> Iterator[Kubectl]:
 
 @pytest.fixture
 def kubectl(cluster: None) -> Iterator[Kubectl]:
-    """kubectl in a new namespace."""
+    """The command kubectl in a new namespace."""
     with new_namespace() as kubectl:
         yield kubectl
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.cluster.commands import run, until
+from tests.cluster.commands import run
+from tests.waiting import wait_until
 
 MAX_MEGABYTES_OVER_BASE = 250
 BASE = "python:3.11-slim-bookworm"
@@ -84,7 +85,7 @@ def test_sigterm_ends_a_service_that_has_just_begun(image, started):
 
 def test_sigterm_reaches_a_service_that_waits(built_images, started):
     container = started(f"adql/service:{built_images}", "parameter-server", options=("--env", "ADQL_AUTH=false"))
-    until(lambda: "waiting for the weight store" in logs(container), 30, "the service's first words")
+    wait_until(lambda: "waiting for the weight store" in logs(container), 30, lambda: logs(container))
     run("docker", "stop", "--time", "20", container)
     assert inspected_state(container)["ExitCode"] == 0, logs(container)
 

@@ -14,7 +14,7 @@ import pytest
 from adql.parameters.store import WeightStore
 from tests.services.parameter_process import ServerProcess
 from tests.store_process import running_store
-from tests.system.updates import CELLS_A_CLIENT, CYCLES, LEARNER_STEPS, Pusher, counting_run
+from tests.system.updates import CYCLES, LEARNER_STEPS, Pusher, check_cells, counting_run
 from tests.waiting import wait_until
 
 CLIENTS = 4
@@ -45,27 +45,9 @@ def check(redis_url, server, pushers):
     wait_until(lambda: store.mark().number == pushers[0].client.pull(None).version.number)
     state = store.read()
     store.close()
-    cells = state.parameters.reshape(CLIENTS, CELLS_A_CLIENT)
-    assert set(np.unique(cells)) <= {0.0, 1.0}, "an update was applied twice or torn"
-    for pusher, row in zip(pushers, cells, strict=True):
-        check_client(pusher, row.astype(int).tolist())
-    applied = int(cells.sum())
-    assert state.mark.number == applied, "version is not the number of applied updates"
+    applied = check_cells(state.parameters, state.mark.number, pushers)
     assert state.record.clocks.learner_steps == LEARNER_STEPS * applied
     np.testing.assert_array_equal(pushers[0].client.pull(None).vector, state.parameters)
-
-
-def check_client(pusher, row):
-    """Holds one client's row of cells against its history."""
-    history = pusher.history
-    lost = [i for i, seen in enumerate(history) if seen.acknowledged and row[i] != 1]
-    assert not lost, f"client {pusher.number}: acknowledged updates {lost[:5]} are lost"
-    refused = [i for i, seen in enumerate(history) if seen.outcome == "stale" and row[i] != 0]
-    assert not refused, f"client {pusher.number}: refused updates {refused[:5]} were applied"
-    assert sum(row[len(history) :]) == 0
-    missing = sum(seen.outcome != "stale" and row[i] == 0 for i, seen in enumerate(history))
-    assert missing == pusher.client.updates_lost, "an update is missing and its client was never told"
-    assert pusher.client.updates_at_risk == 0
 
 
 def wait_for_uncommitted(redis_url, server, pushers, count=2):

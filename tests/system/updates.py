@@ -2,7 +2,9 @@
 
 import os
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +13,6 @@ from adql.errors import AdqlError
 from adql.types import Version
 from adql.wire.parameter_client import ParameterClient
 from adql_services.parameter_server.opening import manifest
-from tests.services.parameter_process import ServerProcess
 
 CYCLES = int(os.environ.get("ADQL_TEST_CYCLES", "20"))
 """How often something is killed."""
@@ -35,6 +36,17 @@ def counting_run(clients: int) -> RunSpecification:
     )
 
 
+class Server(Protocol):
+    """Where pushes go."""
+
+    @property
+    def specification(self) -> RunSpecification:
+        """The run."""
+
+    def client(self, seed: int, *, durable: bool, sleep: Callable[[float], None]) -> ParameterClient:
+        """Returns a client that has not registered yet."""
+
+
 @dataclass
 class Seen:
     """One answered update, and the newest version that its answer showed."""
@@ -49,8 +61,10 @@ class Pusher:
     """A client in a thread of its own that pushes until told to stop, and keeps what it was answered."""
 
     number: int
-    server: ServerProcess
+    server: Server
     durable: bool
+    pace_seconds: float = 0.0
+    """Between two pushes."""
     history: list[Seen] = field(default_factory=list)
     failure: BaseException | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -101,6 +115,7 @@ class Pusher:
             assert answer.parameters.version >= newest, "(epoch, version) fell"
             newest = answer.parameters.version
             self._remember(Seen(answer.outcome, newest, self.durable and answer.joined))
+            self.stopping.wait(self.pace_seconds)
 
     def _remember(self, seen: Seen) -> None:
         """Marks what the watermark has reached in the epoch in which it was answered."""
@@ -111,3 +126,27 @@ class Pusher:
                 break
             if earlier.outcome in ("applied", "duplicate") and earlier.version <= durable:
                 earlier.acknowledged = True
+
+
+def check_cells(parameters: np.ndarray, version: int, pushers: Sequence[Pusher]) -> int:
+    """Holds a run's final parameters against what its clients saw; returns how many updates were applied."""
+    cells = parameters.reshape(len(pushers), CELLS_A_CLIENT)
+    assert set(np.unique(cells)) <= {0.0, 1.0}, "an update was applied twice or torn"
+    for pusher, row in zip(pushers, cells, strict=True):
+        check_client(pusher, row.astype(int).tolist())
+    applied = int(cells.sum())
+    assert version == applied, "version is not the number of applied updates"
+    return applied
+
+
+def check_client(pusher: Pusher, row: Sequence[int]) -> None:
+    """Holds one client's row of cells against its history."""
+    history = pusher.history
+    lost = [i for i, seen in enumerate(history) if seen.acknowledged and row[i] != 1]
+    assert not lost, f"client {pusher.number}: acknowledged updates {lost[:5]} are lost"
+    refused = [i for i, seen in enumerate(history) if seen.outcome == "stale" and row[i] != 0]
+    assert not refused, f"client {pusher.number}: refused updates {refused[:5]} were applied"
+    assert sum(row[len(history) :]) == 0
+    missing = sum(seen.outcome != "stale" and row[i] == 0 for i, seen in enumerate(history))
+    assert missing == pusher.client.updates_lost, "an update is missing and its client was never told"
+    assert pusher.client.updates_at_risk == 0
