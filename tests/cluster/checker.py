@@ -1,7 +1,7 @@
 """Runs in a pod: clients push at a release, whatever happens to it, until they are told to stop; then it is checked.
 
-Every update adds 1 to a cell of its own (``tests/system/updates.py``), so that the final parameters tell of each how often
-it was applied. ``kubectl exec … touch /tmp/stop`` ends it; the last line of its log is the verdict as JSON.
+Every update adds 1 to a cell of its own (``tests/system/updates.py``), so that the final parameters tell of each how
+often it was applied. ``kubectl exec … touch /tmp/stop`` ends it; the last line of its log is the verdict as JSON.
 """
 
 import json
