@@ -1,0 +1,65 @@
+{{/* The run's name as the specification has it: `adql` unless it is set. */}}
+{{- define "adql.run" -}}
+{{- dig "run" "name" "adql" .Values.run -}}
+{{- end }}
+
+{{- define "adql.redisUrl" -}}
+{{- $own := printf "redis://adql@%s:6379/0" (include "adql.componentName" (dict "root" . "component" "valkey")) -}}
+{{- .Values.redis.external.url | default $own -}}
+{{- end }}
+
+{{/* The chart's own variables of one component, name by name. */}}
+{{- define "adql.variables" -}}
+{{- $ports := .fact.ports -}}
+ADQL_LOG_FORMAT: {{ .root.Values.logFormat }}
+{{- if .root.Values.auth.enabled }}
+ADQL_TOKEN_FILE: /run/secrets/adql/tokens
+{{- else }}
+ADQL_AUTH: "false"
+{{- end }}
+{{- with $ports.side }}
+ADQL_SIDE: http://0.0.0.0:{{ . }}
+{{- end }}
+{{- with $ports.http }}
+ADQL_LISTEN: http://0.0.0.0:{{ . }}
+ADQL_DIRECTORY: /data/{{ include "adql.run" $.root }}
+{{- end }}
+{{- range $callee := index (include "adql.calls" .root | fromYaml) .component }}
+{{- if ne $callee "valkey" }}
+ADQL_{{ $callee | upper | replace "-" "_" }}_URL: {{ include "adql.url" (dict "root" $.root "component" $callee) }}
+{{- end }}
+{{- end }}
+{{- if eq .component "parameter-server" }}
+ADQL_REDIS_URL: {{ include "adql.redisUrl" .root }}
+{{- if include "adql.storeSecret" .root }}
+ADQL_REDIS_PASSWORD_FILE: /run/secrets/store/password
+{{- end }}
+{{- end }}
+{{- if eq .component "learner" }}
+ADQL_ROLE: {{ .values.role }}
+{{- end }}
+{{- end }}
+
+{{/* `env` of one container: extraEnv takes the place of the chart's own by name, since server-side apply refuses two. */}}
+{{- define "adql.env" -}}
+{{- $last := dict -}}
+{{- range $index, $extra := .values.extraEnv }}{{ $_ := set $last $extra.name $index }}{{ end -}}
+{{- $env := list -}}
+{{- if ne .fact.image "valkey" -}}
+{{- range $name, $value := include "adql.variables" . | fromYaml -}}
+{{- if not (hasKey $last $name) }}{{ $env = append $env (dict "name" $name "value" $value) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- range $index, $extra := .values.extraEnv -}}
+{{- if eq $index (get $last $extra.name) }}{{ $env = append $env $extra }}{{ end -}}
+{{- end -}}
+{{- with $env }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The run specification, as it was given. */}}
+{{- define "adql.runYaml" -}}
+{{- toYaml .Values.run -}}
+{{- end }}

@@ -1,0 +1,85 @@
+{{/* The components: section of values, image, ports, and whether each is one writer with a claim. */}}
+{{- define "adql.facts" -}}
+parameter-server: {section: parameterServer, image: service, ports: {http: 8420, side: 8421}}
+replay: {section: replay, image: service, ports: {http: 8430, side: 8431}}
+valkey: {section: valkey, image: valkey, ports: {redis: 6379}}
+learner: {section: learner, image: learner, ports: {side: 8441}}
+evaluator: {section: evaluator, image: learner, ports: {side: 8451}}
+{{- end }}
+
+{{/* Who asks whom. The NetworkPolicies of both ends are made from this. */}}
+{{- define "adql.calls" -}}
+parameter-server: [valkey]
+learner: [parameter-server, replay]
+evaluator: [parameter-server]
+test: [parameter-server, replay]
+{{- end }}
+
+{{/* The components of this release that `root` asks for, of the kinds in `among`, as a list in JSON. */}}
+{{- define "adql.components" -}}
+{{- $absent := list -}}
+{{- if not .root.Values.valkey.enabled }}{{ $absent = append $absent "valkey" }}{{ end -}}
+{{- if not .root.Values.evaluator.enabled }}{{ $absent = append $absent "evaluator" }}{{ end -}}
+{{- $present := list -}}
+{{- range .among }}{{ if not (has . $absent) }}{{ $present = append $present . }}{{ end }}{{ end -}}
+{{- toJson $present -}}
+{{- end }}
+
+{{- define "adql.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Prefix of every name: 45 characters leave room for the longest component and a pod's ordinal. */}}
+{{- define "adql.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- .Values.fullnameOverride | default $both | trunc 45 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "adql.componentName" -}}
+{{- printf "%s-%s" (include "adql.fullname" .root) .component -}}
+{{- end }}
+
+{{/* Selectors and claims are immutable: nothing that an upgrade may change belongs here. */}}
+{{- define "adql.releaseLabels" -}}
+app.kubernetes.io/name: {{ include "adql.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "adql.selectorLabels" -}}
+{{ include "adql.releaseLabels" .root }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "adql.labels" -}}
+{{- $own := include "adql.releaseLabels" .root | fromYaml -}}
+{{- with .component }}{{ $_ := set $own "app.kubernetes.io/component" . }}{{ end -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "adql" -}}
+{{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+{{- merge $own .root.Values.commonLabels | toYaml -}}
+{{- end }}
+
+{{/* Name, labels and annotations of one object; `annotations` are its own, `suffix` takes the component's place. */}}
+{{- define "adql.metadata" -}}
+name: {{ printf "%s-%s" (include "adql.fullname" .root) (.suffix | default .component) }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "adql.labels" . | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "adql.serviceAccountName" -}}
+{{- $own := .Values.serviceAccount.create | ternary (include "adql.fullname" .) "default" -}}
+{{- .Values.serviceAccount.name | default $own -}}
+{{- end }}
+
+{{/* What a component's address is to the others: its governing headless Service. */}}
+{{- define "adql.url" -}}
+{{- $port := index (include "adql.facts" .root | fromYaml) .component "ports" "http" -}}
+http://{{ include "adql.componentName" . }}:{{ $port }}
+{{- end }}

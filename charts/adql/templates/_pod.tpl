@@ -1,0 +1,69 @@
+{{/* The pod of `component`: what all of them have in common, around one container. */}}
+{{- define "adql.podTemplate" -}}
+metadata:
+  labels:
+    {{- $selector := include "adql.selectorLabels" . | fromYaml }}
+    {{- merge $selector .values.podLabels .root.Values.commonLabels | toYaml | nindent 4 }}
+  {{- with include "adql.podAnnotations" . }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- include "adql.podSpec" . | nindent 2 }}
+{{- end }}
+
+{{/* A changed run rolls what reads it. Secrets are left out: they are read anew while a service runs. */}}
+{{- define "adql.podAnnotations" -}}
+{{- $own := dict -}}
+{{- if ne .component "valkey" -}}
+{{- $_ := set $own "checksum/config" (include "adql.runYaml" .root | sha256sum) -}}
+{{- if and .fact.ports.side .root.Values.metrics.annotations.enabled -}}
+{{- $scraped := dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString .fact.ports.side) "prometheus.io/path" "/metrics" -}}
+{{- $own = merge $own $scraped -}}
+{{- end -}}
+{{- end -}}
+{{- with merge (dict) .values.podAnnotations $own }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
+{{- define "adql.podSpec" -}}
+serviceAccountName: {{ include "adql.serviceAccountName" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .values.terminationGracePeriodSeconds }}
+terminationGracePeriodSeconds: {{ . }}
+{{- end }}
+{{- with include "adql.imagePullSecrets" .root }}
+{{ . }}
+{{- end }}
+{{- with include "adql.scheduling" . | trim }}
+{{ . }}
+{{- end }}
+containers:
+  - {{- include "adql.container" . | nindent 4 }}
+volumes:
+  {{- include "adql.volumes" . | nindent 2 }}
+{{- end }}
+
+{{/* Where the pods may run; a spread without a selector of its own counts the pods of the component. */}}
+{{- define "adql.scheduling" -}}
+{{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" }}
+{{- with index $.values $field }}
+{{ dict $field . | toYaml }}
+{{- end }}
+{{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  {{- $selector := dict "matchLabels" (include "adql.selectorLabels" $ | fromYaml) }}
+  - {{- set (deepCopy .) "labelSelector" (.labelSelector | default $selector) | toYaml | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,22 @@
+{{/* Bytes of a quantity such as 1.5Gi, 200M or 1024. */}}
+{{- define "adql.bytes" -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $text := toString . -}}
+{{- $unit := regexFind "[A-Za-z]*$" $text -}}
+{{- if not (hasKey $units $unit) -}}
+{{- fail (printf "%q is no quantity of bytes; write one such as 512Mi or 2Gi" $text) -}}
+{{- end -}}
+{{- mulf (trimSuffix $unit $text | float64) (index $units $unit) | int64 -}}
+{{- end }}
+
+{{/* Three quarters of the store's memory limit, unless set: a rewrite of its file needs the rest. */}}
+{{- define "adql.maxmemory" -}}
+{{- $limit := dig "limits" "memory" "" .Values.valkey.resources -}}
+{{- if .Values.valkey.maxmemory -}}
+{{- .Values.valkey.maxmemory -}}
+{{- else if $limit -}}
+{{- div (mul 3 (include "adql.bytes" $limit)) 4 -}}
+{{- else -}}
+0
+{{- end -}}
+{{- end }}
