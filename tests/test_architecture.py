@@ -37,6 +37,7 @@ SERVICES = {
     "adql_services.parameter_server": LIBRARIES | {"adql.parameters", "adql_services.runtime"},
     "adql_services.replay": LIBRARIES | {"adql.replay", "adql_services.runtime"},
     "adql_services.learner": LIBRARIES | {"adql.agent", "adql_services.runtime"},
+    "adql_services.selftest": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.evaluator": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.local": LIBRARIES | {"adql.agent", "adql.parameters", "adql_services.runtime"},
 }

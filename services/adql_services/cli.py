@@ -40,15 +40,16 @@ SETTINGS = {
 class _Parser(Parser):
     """A service's help ends with its variables."""
 
-    service: str | None = None
+    settings: str | None = None
+    """Name of the record of adql.config that holds what the service is configured by."""
     commands: "Mapping[str, _Parser]"
 
     def format_help(self) -> str:
-        if self.service:
+        if self.settings:
             from adql import config
 
             width = max(20, shutil.get_terminal_size().columns - 2)  # as argparse has it
-            variables = config.describe_variables(getattr(config, SETTINGS[self.service]), width)
+            variables = config.describe_variables(getattr(config, self.settings), width)
             self.epilog = f"variables and their defaults, beside those of the run specification:\n{variables}"
             self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
@@ -135,7 +136,16 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parser.commands = commands.choices
-    for add in (_add_train, _add_resume, _add_evaluate, _add_restore, _add_doctor, _add_config, _add_services):
+    for add in (
+        _add_train,
+        _add_resume,
+        _add_evaluate,
+        _add_restore,
+        _add_doctor,
+        _add_config,
+        _add_services,
+        _add_selftest,
+    ):
         add(commands)
     return parser
 
@@ -211,9 +221,16 @@ def _add_config(commands: "Commands") -> None:
 def _add_services(commands: "Commands") -> None:
     for service in SETTINGS:
         command = commands.add_parser(service, help=f"run the {service} alone, configured by ADQL_* variables")
-        command.service = service
+        command.settings = SETTINGS[service]
         _add_specification(command)
         command.set_defaults(parser=command, command=_serve, service=service)
+
+
+def _add_selftest(commands: "Commands") -> None:
+    test = commands.add_parser("selftest", help="try services that run: push, pull, insert and sample for real")
+    test.settings = "SelfTestSettings"
+    _add_specification(test)
+    test.set_defaults(parser=test, command=_selftest)
 
 
 def _add_specification(parser: argparse.ArgumentParser) -> None:
@@ -319,6 +336,13 @@ def _serve(options: argparse.Namespace) -> int:
     from adql_services.evaluator.main import run as run_evaluator
 
     return run_evaluator(specification, settings)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from adql.config import SelfTestSettings, load_settings
+    from adql_services.selftest.main import run
+
+    return run(_load(options), load_settings(SelfTestSettings))
 
 
 if __name__ == "__main__":

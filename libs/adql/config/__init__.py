@@ -17,6 +17,7 @@ from adql.config.settings import (
     LearnerSettings,
     ParameterServerSettings,
     ReplayServerSettings,
+    SelfTestSettings,
     ServerSettings,
     ServiceSettings,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "RunSettings",
     "RunSpecification",
     "ScheduleSettings",
+    "SelfTestSettings",
     "ServerSettings",
     "ServiceSettings",
     "SignatureSettings",

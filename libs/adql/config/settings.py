@@ -94,3 +94,12 @@ class EvaluatorSettings(ServiceSettings):
     """Where /livez, /readyz and /metrics are."""
     parameter_server_url: Address = "http://127.0.0.1:8420"
     """Where the parameter server listens."""
+
+
+class SelfTestSettings(ServiceSettings):
+    """``adql selftest``."""
+
+    parameter_server_url: Address = "http://127.0.0.1:8420"
+    """Where the parameter server listens."""
+    replay_url: Address = "http://127.0.0.1:8430"
+    """Where the replay service listens."""

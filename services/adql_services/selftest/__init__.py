@@ -1,0 +1,1 @@
+"""Tries services that run."""
