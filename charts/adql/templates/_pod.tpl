@@ -2,8 +2,8 @@
 {{- define "adql.podTemplate" -}}
 metadata:
   labels:
-    {{- $selector := include "adql.selectorLabels" . | fromYaml }}
-    {{- merge $selector .values.podLabels .root.Values.commonLabels | toYaml | nindent 4 }}
+    {{- $own := include "adql.selectorLabels" . | fromYaml | merge (dict "app.kubernetes.io/part-of" "adql") }}
+    {{- merge $own .values.podLabels .root.Values.commonLabels | toYaml | nindent 4 }}
   {{- with include "adql.podAnnotations" . }}
   annotations:
     {{- . | nindent 4 }}
