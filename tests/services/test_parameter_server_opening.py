@@ -3,7 +3,7 @@
 import pytest
 
 from adql.config import ParameterServerSettings
-from adql.errors import InputError
+from adql.errors import InputError, StoreUnavailableError
 from adql.parameters.volume import Volume
 from adql_services.parameter_server.opening import open_run
 from tests.parameters.servers import tiny_specification
@@ -41,6 +41,13 @@ def test_full_volume_is_one_line_with_the_way_out(redis_url, tmp_path, monkeypat
     specification = tiny_specification(run={"name": "full"})
     with pytest.raises(InputError, match=r"cannot write to .*: No space left on device; name a directory"):
         open_run(specification, ParameterServerSettings(directory=tmp_path, redis_url=redis_url, auth=False))
+
+
+def test_store_that_does_not_answer_is_waited_for_as_long_as_was_asked(tmp_path):
+    nobody = f"unix://{tmp_path}/nobody.sock"
+    settings = ParameterServerSettings(directory=tmp_path, redis_url=nobody, auth=False, store_wait_seconds=0.3)
+    with pytest.raises(StoreUnavailableError, match=r"was waited for 0\.3 s: start it there, or set ADQL_REDIS_URL"):
+        open_run(tiny_specification(), settings)
 
 
 @pytest.mark.system

@@ -31,6 +31,8 @@ ADQL_{{ $callee | upper | replace "-" "_" }}_URL: {{ include "adql.url" (dict "r
 {{- end }}
 {{- if eq .component "parameter-server" }}
 ADQL_REDIS_URL: {{ include "adql.redisUrl" .root }}
+{{- /* Its pod may be pending, or its image under way: to wait costs less than to be started again ever later. */}}
+ADQL_STORE_WAIT_SECONDS: "600"
 {{- if include "adql.storeSecret" .root }}
 ADQL_REDIS_PASSWORD_FILE: /run/secrets/store/password
 {{- end }}

@@ -29,11 +29,12 @@ test: [parameter-server, replay]
 {{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* Prefix of every name: 45 characters leave room for the longest component and a pod's ordinal. */}}
+{{/* Prefix of every name. A StatefulSet's may have 52 characters; a long one keeps apart what differs at its end. */}}
 {{- define "adql.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
-{{- .Values.fullnameOverride | default $both | trunc 45 | trimSuffix "-" -}}
+{{- $full := .Values.fullnameOverride | default $both -}}
+{{- gt (len $full) 35 | ternary (printf "%s-%s" ($full | trunc 28 | trimSuffix "-") ($full | sha256sum | trunc 6)) $full -}}
 {{- end }}
 
 {{- define "adql.componentName" -}}

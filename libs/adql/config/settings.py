@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from adql.config.section import Section
+from adql.config.section import PositiveFloat, Section
 
 
 def _checked_address(address: str) -> str:
@@ -62,6 +62,8 @@ class ParameterServerSettings(ServerSettings):
     """Any Redis from 6.2 or Valkey; ``unix:///path/to.sock`` for a socket."""
     redis_password_file: Path | None = None
     """Holds the password of that store, so that the address need not."""
+    store_wait_seconds: PositiveFloat = 60.0
+    """How long a server that starts waits for that store to answer."""
 
 
 class ReplayServerSettings(ServerSettings):

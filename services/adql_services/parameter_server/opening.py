@@ -21,8 +21,6 @@ from adql.telemetry.logs import get_logger
 from adql.types import Manifest
 from adql_services.parameter_server.reminder import Reminder
 
-STORE_WAIT_SECONDS = 60.0
-"""How long a server that starts waits for its store to answer."""
 MAX_TAKEOVERS = 100
 """Attempts to commit a new epoch while an older server still commits in between."""
 _POLL_SECONDS = 0.1
@@ -61,7 +59,7 @@ def open_run(
     store = open_store(settings, specification.run.name, state_bytes=state_bytes(specification))
     with _volume_errors(settings.directory):
         volume = Volume(settings.directory, manifest(specification))
-    deadline, reminder = time.monotonic() + STORE_WAIT_SECONDS, Reminder(time.monotonic)
+    deadline, reminder = time.monotonic() + settings.store_wait_seconds, Reminder(time.monotonic)
     while True:
         try:
             store.check_durable()
@@ -69,7 +67,7 @@ def open_run(
                 return _take_over(specification, machine, store, volume, owner)
         except StoreUnavailableError as error:
             if time.monotonic() > deadline or cancelled():
-                seconds = f"{STORE_WAIT_SECONDS:g} s"
+                seconds = f"{settings.store_wait_seconds:g} s"
                 raise StoreUnavailableError(f"{error}; {store.address} was waited for {seconds}: {_HINT}") from None
             if reminder.is_due():
                 _say_waiting(store, error)
