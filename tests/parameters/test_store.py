@@ -1,5 +1,6 @@
 """The weight store against a real Valkey."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import redis
 
-from adql.errors import CheckpointError, StoreNotDurableError, StoreUnavailableError
+from adql.errors import CheckpointError, StoreNotDurableError, StoreRefusedError, StoreUnavailableError
 from adql.parameters.state import Mark
 from adql.parameters.store import WeightStore
 from tests.parameters.servers import commit, owning_server, push_many, restarted, tiny_specification
@@ -63,6 +64,25 @@ def test_committed_state_is_read_back_whole(store, server, session):
     np.testing.assert_array_equal(read.parameters, state.parameters)
     for name, array in state.arrays.items():
         np.testing.assert_array_equal(read.arrays[name], array)
+
+
+def test_memory_is_what_info_says_and_its_limit_is_maxmemory_else_the_machines(store, client):
+    assert 0 < store.memory().used < store.memory().limit == client.info("memory")["total_system_memory"]
+    client.config_set("maxmemory", "1gb")
+    try:
+        assert store.memory().limit == 1024**3
+    finally:
+        client.config_set("maxmemory", "0")
+
+
+def test_user_that_may_not_ask_info_is_told_so_and_can_still_commit(process, client, server, session):
+    client.acl_setuser("narrow", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
+    url = process.url.replace("unix://", "unix://narrow@")
+    with contextlib.closing(WeightStore(url, "adql")) as store:
+        with pytest.raises(StoreRefusedError, match="info"):
+            store.memory()
+        state = next_state(server, session)
+        assert store.commit(state, replaces=None) == state.mark
 
 
 def test_commit_replaces_exactly_the_commit_that_it_names(store, server, session):

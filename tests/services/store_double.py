@@ -1,6 +1,7 @@
 """A store that a test holds in its hands."""
 
 from adql.parameters.state import Mark
+from adql.parameters.store import StoreMemory
 
 
 class StoreDouble:
@@ -24,6 +25,9 @@ class StoreDouble:
 
     def check_durable(self):
         pass
+
+    def memory(self):
+        return StoreMemory(1, 2)
 
     def close(self):
         pass

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,7 +11,9 @@ from adql.errors import RunFailedError, StoreRefusedError, StoreUnavailableError
 from adql.parameters import run_record
 from adql.parameters.run_record import Episodes
 from adql.parameters.state import Mark
+from adql.parameters.store import StoreMemory
 from adql.parameters.volume import Volume
+from adql.telemetry.metrics import PARAMETER_SERVER
 from adql_services.parameter_server import committer
 from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
@@ -276,3 +279,45 @@ def lose_the_answer(store, state):
 
 def no_space(*arguments):
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def memory_gauge() -> float | None:
+    return PARAMETER_SERVER.get_sample_value("adql_store_memory_bytes")
+
+
+def test_a_store_that_refuses_info_leaves_the_gauge_of_its_memory_out_and_stops_nothing(machine, store, volume):
+    def refuse():
+        asked.append(True)
+        raise StoreRefusedError("NOPERM")
+
+    asked, before = [], memory_gauge()
+    store.memory, committing = refuse, committer_of(machine, store, volume)
+    push_many(machine, machine.register("both").identifier, 1)
+    asyncio.run(run_while(committing, lambda: not (asked and machine.durable == machine.version)))
+    assert memory_gauge() == before
+
+
+def test_memory_of_the_store_is_asked_for_at_most_once_in_five_seconds(machine, store, volume):
+    def answer():
+        asked.append(True)
+        return StoreMemory(3, 4)
+
+    def commits_thrice():
+        if machine.durable == machine.version and machine.version.number < 3:
+            push_many(machine, session, 1)
+            committing.changed()
+        return machine.durable.number < 3 or not asked
+
+    asked, committing = [], committer_of(machine, store, volume)
+    store.memory, session = answer, machine.register("both").identifier
+    asyncio.run(run_while(committing, commits_thrice))
+    assert (memory_gauge(), PARAMETER_SERVER.get_sample_value("adql_store_memory_limit_bytes")) == (3.0, 4.0)
+    assert len(asked) == 1
+
+
+def test_time_of_the_newest_commit_is_shown(machine, store, volume):
+    committing, start = committer_of(machine, store, volume), time.time()
+    push_many(machine, machine.register("both").identifier, 1)
+    asyncio.run(run_while(committing, lambda: machine.durable != machine.version))
+    shown = PARAMETER_SERVER.get_sample_value("adql_last_commit_timestamp_seconds")
+    assert start <= shown <= time.time()

@@ -9,8 +9,9 @@ import pytest
 from adql.config import ReplayServerSettings, specification_from
 from adql.errors import ConfigError, InputError, RateLimitedError, UnavailableError, WrongRunError
 from adql.replay import Snapshots
+from adql.telemetry.metrics import REPLAY
 from adql_services.replay import main
-from adql_services.replay.service import ReplayService
+from adql_services.replay.service import ReplayService, _publish
 from adql_services.runtime.shutdown import Shutdown
 from tests.replay.tables import make_table, transitions
 
@@ -73,6 +74,30 @@ def test_a_waiting_sample_passes_as_soon_as_there_is_room(tmp_path, moves):
         assert waiting.done()
 
     asyncio.run(scenario())
+
+
+def waited(verb: str) -> float:
+    return REPLAY.get_sample_value("adql_replay_wait_seconds_total", {"verb": verb})
+
+
+def test_seconds_that_a_request_waits_for_the_limiter_are_counted_by_verb(tmp_path):
+    async def scenario():
+        service = service_of(tmp_path)
+        chunk = await fill(service)
+        before = waited("insert"), waited("sample")
+        with pytest.raises(RateLimitedError):
+            await service.insert("a", chunk, transitions(chunk, 1), None, 0.02)
+        assert 0.02 <= waited("insert") - before[0] < 5.0
+        assert waited("sample") == before[1]
+
+    asyncio.run(scenario())
+
+
+def test_gauges_show_what_the_table_may_hold_and_how_far_its_limiter_goes(tmp_path):
+    statistics = service_of(tmp_path).statistics()
+    _publish(statistics)
+    assert REPLAY.get_sample_value("adql_replay_capacity_transitions") == statistics.capacity
+    assert REPLAY.get_sample_value("adql_replay_limiter_bound") == statistics.bound
 
 
 def test_a_full_volume_is_an_unavailable_service_that_goes_on(tmp_path):

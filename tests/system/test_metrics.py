@@ -55,6 +55,21 @@ MOVES = [
     ("replay ratio", REPLAY, "adql_replay_samples_per_insert", "gauge", {}),
     ("replay priority", REPLAY, "adql_replay_priority_mean", "gauge", {}),
     ("replay sample age", REPLAY, "adql_replay_sample_age_inserts_sum", "histogram", {}),
+    ("replay capacity", REPLAY, "adql_replay_capacity_transitions", "gauge", {}),
+    ("replay target", REPLAY, "adql_replay_samples_per_insert_target", "gauge", {}),
+    ("replay limiter bound", REPLAY, "adql_replay_limiter_bound", "gauge", {}),
+    ("goal", SERVER, "adql_goal_return", "gauge", {}),
+    ("budget", SERVER, "adql_run_budget_environment_steps", "gauge", {}),
+    ("environment steps of the run", SERVER, "adql_run_environment_steps", "gauge", {}),
+    ("learner steps of the run", SERVER, "adql_run_learner_steps", "gauge", {}),
+    ("bound of staleness", SERVER, "adql_staleness_bound_versions", "gauge", {"policy": "reject"}),
+    ("evaluation's return", SERVER, "adql_evaluation_return", "gauge", {}),
+    ("evaluation's lowest return", SERVER, "adql_evaluation_return_lowest", "gauge", {}),
+    ("evaluation's highest return", SERVER, "adql_evaluation_return_highest", "gauge", {}),
+    ("last commit", SERVER, "adql_last_commit_timestamp_seconds", "gauge", {}),
+    ("memory of the store", SERVER, "adql_store_memory_bytes", "gauge", {}),
+    ("limit of the store's memory", SERVER, "adql_store_memory_limit_bytes", "gauge", {}),
+    ("updates of a learner", LEARNER, "adql_learner_updates_total", "counter", {"outcome": "applied"}),
     ("active learners", SERVER, "adql_active_learners", "gauge", {}),
     *(
         (f"time of {activity}", LEARNER, "adql_learner_activity_seconds_total", "counter", {"activity": activity})
@@ -68,6 +83,8 @@ REFUSED = [
 RARE = [
     *REFUSED,
     ("success rate", EVALUATOR, "adql_success_ratio", "gauge", {}),
+    ("versions that wait for an evaluator", SERVER, "adql_evaluations_waiting", "gauge", {}),
+    ("seconds that samples wait", REPLAY, "adql_replay_wait_seconds_total", "counter", {"verb": "sample"}),
     ("updates at risk", LEARNER, "adql_updates_at_risk_total", "counter", {}),
 ]
 """There from the start; a run in which nothing goes wrong does not move them."""

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 import adql_services
 from adql.telemetry import metrics
@@ -58,6 +58,14 @@ def set_by_services() -> set[str]:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_every_metric_is_set_by_a_service(name):
     assert name in set_by_services()
+
+
+def test_a_late_gauge_shows_nothing_before_it_is_set():
+    registry = CollectorRegistry()
+    gauge = metrics.LateGauge("adql_late", "What is not known at first.", registry=registry)
+    assert registry.get_sample_value("adql_late") is None
+    gauge.set(0.0)
+    assert registry.get_sample_value("adql_late") == 0.0
 
 
 PAGES = {name: value for name, value in vars(metrics).items() if name.endswith("_PAGE")}

@@ -32,8 +32,11 @@ def staleness_bound(settings: StalenessSettings, learners: int) -> int | None:
 
     With L live learners a staleness of L − 1 is normal, one more with overlap: max(8, 4·L) unless set.
     """
-    if settings.policy != "reject":
-        return None
+    return usual_staleness_bound(settings, learners) if settings.policy == "reject" else None
+
+
+def usual_staleness_bound(settings: StalenessSettings, learners: int) -> int:
+    """Returns how many versions behind is too much, whether or not the policy refuses what is."""
     return settings.max_versions or max(8, 4 * learners)
 
 

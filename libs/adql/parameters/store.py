@@ -6,6 +6,7 @@ unknown outcome the caller reads the mark back before anything else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -47,6 +48,14 @@ return {}
 def rewrite_bytes(state_bytes: int) -> int:
     """Returns the least ``auto-aof-rewrite-min-size`` for states of ``state_bytes``."""
     return max(MIN_REWRITE_BYTES, REWRITE_STATES * state_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMemory:
+    """Bytes of memory that a store uses, and that it may use: its maxmemory, else what its machine has."""
+
+    used: int
+    limit: int
 
 
 class WeightStore:
@@ -125,6 +134,11 @@ class WeightStore:
         arguments = [*guard, *(part for field in fields.items() for part in field)]
         held = self._asked(lambda: self._commit(keys=[self._key], args=arguments))
         return _mark(held) if held else state.mark
+
+    def memory(self) -> StoreMemory:
+        """Returns what INFO says; StoreRefusedError where this user may not ask."""
+        told = self._asked(lambda: self._redis.info("memory"))
+        return StoreMemory(told.get("used_memory", 0), told.get("maxmemory", 0) or told.get("total_system_memory", 0))
 
     def close(self) -> None:
         """Closes the connections."""

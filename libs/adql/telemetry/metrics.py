@@ -5,7 +5,11 @@ version that it does not make. An object without labels shows up with its initia
 value is first used.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.samples import Sample
 
 PROCESS = CollectorRegistry(auto_describe=True)
 """Of every process."""
@@ -38,6 +42,26 @@ def _gauge(of: CollectorRegistry, name: str, documentation: str, *labels: str) -
     return Gauge(f"adql_{name}", documentation, labels, registry=of)
 
 
+class LateGauge(Gauge):
+    """Shows no sample before it is set, where 0 would be a statement."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self._is_set = False
+        super().__init__(*args, **settings)
+
+    def set(self, value: float) -> None:
+        """Sets the value, and shows it from now on."""
+        self._is_set = True
+        super().set(value)
+
+    def _child_samples(self) -> Iterable[Sample]:
+        return super()._child_samples() if self._is_set else ()
+
+
+def _late_gauge(of: CollectorRegistry, name: str, documentation: str) -> LateGauge:
+    return LateGauge(f"adql_{name}", documentation, registry=of)
+
+
 def _histogram(
     of: CollectorRegistry, name: str, documentation: str, *labels: str, buckets: tuple[float, ...] = _LATENCY_BUCKETS
 ) -> Histogram:
@@ -61,6 +85,9 @@ LEARNING_RATE = _gauge(LEARNER, "learning_rate", "Learning rate now.")
 GRADIENT_NORM = _gauge(LEARNER, "gradient_norm", "Euclidean norm of the last gradient before it is clipped.")
 LOCAL_ENVIRONMENT_STEPS = _counter(LEARNER, "learner_environment_steps_total", "Environment steps of this process.")
 LOCAL_LEARNER_STEPS = _counter(LEARNER, "learner_gradient_steps_total", "Gradient steps of this process.")
+LOCAL_UPDATES = _counter(
+    LEARNER, "learner_updates_total", "Updates of this process that were answered, by outcome.", "outcome"
+)
 ACTIVITY_SECONDS = _counter(LEARNER, "learner_activity_seconds_total", "A learner's time by activity.", "activity")
 OUTLIERS_DROPPED = _counter(
     LEARNER, "learner_outliers_dropped_total", "Updates that the loss gate of a learner dropped."
@@ -95,9 +122,25 @@ UPDATES = _counter(
 STALENESS = _histogram(
     PARAMETER_SERVER, "staleness_versions", "Versions applied between pull and push.", buckets=_STALENESS_BUCKETS
 )
+STALENESS_BOUND = _gauge(
+    PARAMETER_SERVER,
+    "staleness_bound_versions",
+    "How far behind an update may be with the live learners; only under the policy reject it is refused beyond that.",
+    "policy",
+)
 VERSION = _gauge(PARAMETER_SERVER, "version", "Version of the parameters: +1 per applied update.")
 DURABLE_VERSION = _gauge(PARAMETER_SERVER, "durable_version", "Newest committed version.")
 EPOCH = _gauge(PARAMETER_SERVER, "epoch", "+1 each time a server takes ownership of the run.")
+RUN_ENVIRONMENT_STEPS = _gauge(
+    PARAMETER_SERVER, "run_environment_steps", "The run's clock of environment steps, over all restarts."
+)
+RUN_LEARNER_STEPS = _gauge(
+    PARAMETER_SERVER, "run_learner_steps", "The run's clock of learner steps, over all restarts."
+)
+BUDGET_STEPS = _gauge(
+    PARAMETER_SERVER, "run_budget_environment_steps", "Environment steps after which the run is over."
+)
+GOAL_RETURN = _late_gauge(PARAMETER_SERVER, "goal_return", "Greedy mean return that ends the run, if there is one.")
 ENVIRONMENT_STEPS = _counter(
     PARAMETER_SERVER,
     "environment_steps_total",
@@ -111,26 +154,55 @@ SESSIONS_EXPIRED = _counter(PARAMETER_SERVER, "sessions_expired_total", "Session
 RUN_STATUS = _gauge(PARAMETER_SERVER, "run_status", "1 at the run's present status.", "status")
 COMMIT_SECONDS = _histogram(PARAMETER_SERVER, "commit_seconds", "One commit of the whole state to the store.")
 COMMIT_BYTES = _counter(PARAMETER_SERVER, "commit_bytes_total", "Bytes committed to the store.")
+LAST_COMMIT = _gauge(
+    PARAMETER_SERVER, "last_commit_timestamp_seconds", "Unix time of the newest commit that the store confirmed."
+)
 COMMIT_FAILURES = _counter(
     PARAMETER_SERVER,
     "commit_failures_total",
     "Commits that the store did not confirm, and looks at a store that was away.",
 )
 STORE_INCIDENTS = _counter(PARAMETER_SERVER, "store_incidents_total", "Times the store came back empty or older.")
+STORE_MEMORY = _late_gauge(
+    PARAMETER_SERVER, "store_memory_bytes", "Memory that the store uses, by its INFO, if it may be asked."
+)
+STORE_MEMORY_LIMIT = _late_gauge(
+    PARAMETER_SERVER, "store_memory_limit_bytes", "The store's maxmemory, by its INFO, else what its machine has."
+)
+EVALUATIONS_WAITING = _gauge(
+    PARAMETER_SERVER, "evaluations_waiting", "Kept versions that no evaluator has reported yet."
+)
 EVALUATIONS = _counter(
     PARAMETER_SERVER, "evaluations_total", "Evaluations reported, by purpose (periodic or confirm).", "purpose"
 )
-EVALUATION_RETURN = _gauge(PARAMETER_SERVER, "evaluation_return", "Mean greedy return of the last evaluation.")
+EVALUATION_RETURN = _late_gauge(PARAMETER_SERVER, "evaluation_return", "Mean greedy return of the last evaluation.")
+EVALUATION_LOWEST = _late_gauge(
+    PARAMETER_SERVER, "evaluation_return_lowest", "Lowest greedy return of the last evaluation."
+)
+EVALUATION_HIGHEST = _late_gauge(
+    PARAMETER_SERVER, "evaluation_return_highest", "Highest greedy return of the last evaluation."
+)
 
 # Replay.
 REPLAY_SIZE = _gauge(REPLAY, "replay_size_transitions", "Transitions in the table.")
 REPLAY_BYTES = _gauge(REPLAY, "replay_size_bytes", "Bytes of transitions in the table.")
+REPLAY_CAPACITY = _gauge(REPLAY, "replay_capacity_transitions", "Transitions for which the table has room.")
 REPLAY_INSERTS = _counter(REPLAY, "replay_inserts_total", "Transitions inserted.")
 REPLAY_SAMPLES = _counter(REPLAY, "replay_samples_total", "Transitions sampled.")
 REPLAY_RATIO = _gauge(
     REPLAY, "replay_samples_per_insert", "Samples per insert so far, the first min_size inserts left out."
 )
+REPLAY_TARGET = _late_gauge(
+    REPLAY, "replay_samples_per_insert_target", "Samples per insert that the rate limiter keeps, if it does."
+)
 REPLAY_ERROR = _gauge(REPLAY, "replay_limiter_error", "(inserts − min_size)·ratio − samples.")
+REPLAY_BOUND = _gauge(REPLAY, "replay_limiter_bound", "How far the limiter's error may be from 0.")
+REPLAY_WAIT_SECONDS = _counter(
+    REPLAY,
+    "replay_wait_seconds_total",
+    "Seconds that requests waited for the rate limiter, by verb (insert or sample).",
+    "verb",
+)
 REPLAY_REFUSED = _counter(REPLAY, "replay_refused_total", "Requests answered 429, by verb (insert or sample).", "verb")
 REPLAY_PRIORITY_MEAN = _gauge(REPLAY, "replay_priority_mean", "Mean priority of the table.")
 REPLAY_PRIORITY_MAX = _gauge(REPLAY, "replay_priority_max", "Largest priority of the table.")

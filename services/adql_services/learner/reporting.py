@@ -71,6 +71,8 @@ class MetricsReport:
 
     def __init__(self) -> None:
         self._reported: dict[str, float] = {}
+        for outcome in ("applied", "duplicate", "stale", "invalid"):
+            metrics.LOCAL_UPDATES.labels(outcome)  # shows 0 before the first
 
     def publish_acting(self, collector: Collector, episodes: Sequence[Episode]) -> None:
         """Publishes what was acted; like the others cheap enough for every turn."""
@@ -84,6 +86,8 @@ class MetricsReport:
         record, synchroniser = study.record, study.synchroniser
         metrics.LOCAL_LEARNER_STEPS.inc(self._growth("learner_steps", record.learner_steps))
         metrics.OUTLIERS_DROPPED.inc(self._growth("outliers_dropped", record.outliers_dropped))
+        for outcome, count in synchroniser.outcomes.items():
+            metrics.LOCAL_UPDATES.labels(outcome).inc(self._growth(f"updates {outcome}", count))
         metrics.LEARNER_DIVERGENCE.set(synchroniser.divergence)
         metrics.LEARNING_RATE.set(learning_rate(synchroniser.learner_clock))
         if record.newest is not None:

@@ -35,6 +35,8 @@ MAX_UNRESOLVED = 8
 MAX_LAST_COMMITS = 5
 """Two are enough, whatever happened before; a bound, so that a process that is to end does."""
 CHECKPOINT_SECONDS = 60.0
+MEMORY_SECONDS = 5.0
+"""Between two questions for the store's memory, which only the gauges want to know."""
 
 
 class Committer:
@@ -66,6 +68,8 @@ class Committer:
         self._volume_trouble = Reminder(time.monotonic)
         self._next_checkpoint = time.monotonic()
         self._checkpointed: Mark | None = None
+        self._next_memory = time.monotonic()
+        metrics.LAST_COMMIT.set(time.time())  # of the epoch that was opened
 
     def changed(self) -> None:
         """Says that there is something to commit."""
@@ -172,6 +176,7 @@ class Committer:
         self._pacer.committed(start, time.monotonic(), state.nbytes)
         metrics.COMMIT_SECONDS.observe(time.monotonic() - start)
         metrics.COMMIT_BYTES.inc(state.nbytes)
+        metrics.LAST_COMMIT.set(time.time())
         self._saved_changes = changes
         self._announce(state)
 
@@ -282,8 +287,19 @@ class Committer:
         )
         if task is not None:
             await self._keep(task, state)
+        await self._measure_store()
         if time.monotonic() >= self._next_checkpoint and state.mark != self._checkpointed:
             await self._checkpoint()
+
+    async def _measure_store(self) -> None:
+        """A store that does not answer is found out by the next commit, and one that will not is left alone."""
+        if time.monotonic() < self._next_memory or not self._machine.available:
+            return
+        self._next_memory = time.monotonic() + MEMORY_SECONDS
+        with contextlib.suppress(StoreUnavailableError):
+            memory = await asyncio.to_thread(self._store.memory)
+            metrics.STORE_MEMORY.set(memory.used)
+            metrics.STORE_MEMORY_LIMIT.set(memory.limit)
 
     async def _keep(self, task: run_record.Task, state: State) -> None:
         try:

@@ -7,8 +7,9 @@ from typing import Any, get_args
 import msgspec
 from starlette.requests import ClientDisconnect
 
+from adql.config.effective import usual_staleness_bound
 from adql.errors import AdqlError
-from adql.parameters.run_record import RunRecord, Status
+from adql.parameters.run_record import Purpose, Result, RunRecord, Status
 from adql.parameters.server import ParameterServer, PushResult
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
@@ -54,6 +55,23 @@ class MetricsReport:
         self._expired = 0
         for outcome in ("applied", "duplicate", *REFUSALS):
             metrics.UPDATES.labels(outcome)  # shows 0 before the first
+        for purpose in get_args(Purpose):
+            metrics.EVALUATIONS.labels(purpose)
+
+    def begin(self, machine: ParameterServer) -> None:
+        """Publishes what a process of this run does not change, and what an earlier one left."""
+        specification, record = machine.specification, machine.evaluations
+        metrics.BUDGET_STEPS.set(specification.training.environment_steps)
+        if specification.goal is not None:
+            metrics.GOAL_RETURN.set(specification.goal)
+        if (newest := record.reached or record.last) is not None:
+            self.evaluated(newest)
+
+    def evaluated(self, result: Result) -> None:
+        """Publishes the newest evaluation."""
+        metrics.EVALUATION_RETURN.set(result.mean)
+        metrics.EVALUATION_LOWEST.set(result.lowest)
+        metrics.EVALUATION_HIGHEST.set(result.highest)
 
     def count(self, result: PushResult) -> None:
         """Counts a push that is, or was before, applied."""
@@ -68,6 +86,10 @@ class MetricsReport:
         metrics.VERSION.set(machine.version.number)
         metrics.DURABLE_VERSION.set(machine.durable.number)
         metrics.ACTIVE_LEARNERS.set(machine.sessions.learners)
+        metrics.RUN_ENVIRONMENT_STEPS.set(clocks.environment_steps)
+        metrics.RUN_LEARNER_STEPS.set(clocks.learner_steps)
+        metrics.EVALUATIONS_WAITING.set(len(machine.evaluations.waiting))
+        self._publish_bound(machine)
         metrics.ENVIRONMENT_STEPS.inc(max(0, clocks.environment_steps - self._clocks.environment_steps))
         metrics.LEARNER_STEPS.inc(max(0, clocks.learner_steps - self._clocks.learner_steps))
         self._clocks = clocks
@@ -78,6 +100,10 @@ class MetricsReport:
             get_logger().info("the run", status=self._status)
             for status in get_args(Status):
                 metrics.RUN_STATUS.labels(status).set(status == self._status)
+
+    def _publish_bound(self, machine: ParameterServer) -> None:
+        settings, learners = machine.specification.update.staleness, max(1, machine.sessions.learners)
+        metrics.STALENESS_BOUND.labels(settings.policy).set(usual_staleness_bound(settings, learners))
 
     def describe(self, machine: ParameterServer) -> dict[str, Any]:
         """Returns the body of GET /v1/run, without the state that every answer carries."""

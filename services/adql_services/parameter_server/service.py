@@ -51,6 +51,7 @@ class ParameterService:
 
     def start(self) -> None:
         """Begins the background work."""
+        self._report.begin(self._machine)
         self._publish()
         self._tasks = [asyncio.create_task(work) for work in (self._commit_for_ever(), self._wait_for_end())]
 
@@ -261,7 +262,7 @@ class ParameterService:
             await _write(lambda: self._volume.promote_to_best(result.task))
         self._machine.report(result)
         metrics.EVALUATIONS.labels(result.task.purpose).inc()
-        metrics.EVALUATION_RETURN.set(result.mean)
+        self._report.evaluated(result)
 
 
 async def _write(operation: Callable[[], None]) -> None:

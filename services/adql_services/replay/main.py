@@ -45,6 +45,8 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     snapshots = Snapshots(settings.directory, f"{specification.run.name} {config_hash(specification)}")
     table = make_table(specification, _incarnation(snapshots, settings.directory))
     service = ReplayService(table, snapshots, config_hash(specification))
+    if specification.replay.samples_per_insert is not None:
+        metrics.REPLAY_TARGET.set(specification.replay.samples_per_insert)
     app = make_app(service, specification, Tokens.of(settings))
     lifetime = _Lifetime(service, specification.replay.snapshot_seconds, app.state.shutdown)
     return serve(

@@ -37,6 +37,7 @@ class ReplayService:
         self._table, self._snapshots, self._config_hash = table, snapshots, config_hash
         self._changed = asyncio.Condition()
         self._snapshot_under_way, self._writing = asyncio.Lock(), threading.Lock()
+        _show_zeros()
 
     def check_configuration(self, config_hash: str) -> None:
         """Refuses a client of another configuration.
@@ -139,10 +140,11 @@ class ReplayService:
                 try:
                     result = operation()
                 except RateLimitedError:
-                    if loop.time() >= deadline:
+                    if (start := loop.time()) >= deadline:
                         metrics.REPLAY_REFUSED.labels(verb).inc()
                         raise
                     await self._next_change(deadline)
+                    metrics.REPLAY_WAIT_SECONDS.labels(verb).inc(loop.time() - start)
                 else:
                     self._changed.notify_all()
                     return result
@@ -155,11 +157,24 @@ class ReplayService:
             return
 
 
+def _show_zeros() -> None:
+    """What did not happen yet is 0, so that the first time is seen as growth."""
+    for verb in ("insert", "sample"):
+        metrics.REPLAY_REFUSED.labels(verb)
+        metrics.REPLAY_WAIT_SECONDS.labels(verb)
+    for outcome in ("updated", "ignored"):
+        metrics.REPLAY_PRIORITIES.labels(outcome)
+    for step in ("write", "restore"):
+        metrics.REPLAY_SNAPSHOT_FAILURES.labels(step)
+
+
 def _publish(statistics: TableStatistics) -> None:
     metrics.REPLAY_SIZE.set(statistics.size)
     metrics.REPLAY_BYTES.set(statistics.bytes)
+    metrics.REPLAY_CAPACITY.set(statistics.capacity)
     metrics.REPLAY_RATIO.set(statistics.ratio)
     metrics.REPLAY_ERROR.set(statistics.error)
+    metrics.REPLAY_BOUND.set(statistics.bound)
     metrics.REPLAY_PRIORITY_MEAN.set(statistics.priority_mean)
     metrics.REPLAY_PRIORITY_MAX.set(statistics.priority_max)
     metrics.REPLAY_LEARNERS.set(statistics.learners)

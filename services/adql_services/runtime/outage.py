@@ -11,6 +11,8 @@ class Outage:
     def __init__(self, service: str, variable: str, address: str) -> None:
         self._service, self._variable, self._address = service, variable, address
         self._waiting = False
+        for kind in ("transport", "rate_limited", "unavailable", "store_unavailable"):
+            metrics.RETRIES.labels(kind)  # shows 0 before the first
 
     def retried(self, error: AdqlError) -> None:
         """Counts a request that is sent again; says so once, unless the service only asked for patience."""
