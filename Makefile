@@ -10,7 +10,7 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGES ?= service learner
 TAG ?= $(VERSION)
 
-.PHONY: help run test test-learning test-cluster images lint format type bench clean
+.PHONY: help run test test-learning test-cluster images lint format type generate bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -45,6 +45,9 @@ format: $(VENV)/.dev  ## put the code into shape
 
 type: $(VENV)/.dev  ## check types
 	$(BIN)/mypy
+
+generate: $(VENV)/.dev  ## write what is generated: dashboards and alert rules
+	$(BIN)/python -m tools.dashboards
 
 bench: $(VENV)/.dev  ## measure; one JSON line a case
 	for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
