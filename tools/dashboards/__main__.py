@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
 from tools.dashboards import asynchrony, fleet, learning, replay
 from tools.dashboards.alerts import rule_file
 

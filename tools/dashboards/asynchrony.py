@@ -1,6 +1,7 @@
 """Asynchrony: staleness, updates, wire and durability."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+
 from tools.dashboards.panels import HeatMap, Panel, Query, Section, dashboard
 from tools.dashboards.promql import buckets, of, quantile, rate
 

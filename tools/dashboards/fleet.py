@@ -1,6 +1,7 @@
 """Fleet: who is there, what each does, and what it costs."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+
 from tools.dashboards.panels import Panel, Query, Section, dashboard
 from tools.dashboards.promql import of, rate
 

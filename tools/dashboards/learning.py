@@ -1,6 +1,7 @@
 """Learning: is it learning, how far is it, is it healthy?"""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+
 from tools.dashboards.panels import Panel, Query, Section, Stat, dashboard
 from tools.dashboards.promql import of, positive, rate
 

@@ -1,6 +1,7 @@
 """Replay: the table, its rate limiter, ages and priorities."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+
 from tools.dashboards.panels import Panel, Query, Section, dashboard
 from tools.dashboards.promql import of, quantile, rate
 
