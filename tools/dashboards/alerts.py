@@ -37,18 +37,18 @@ ALERTS = [
         "AdqlNoUpdates",
         f"""\
 (
-  sum by ({RUN}) (rate(adql_updates_total{{outcome="applied"}}[1m])) == 0
+  sum by ({RUN}) (rate(adql_updates_total{{outcome="applied"}}[2m])) == 0
   and on ({RUN}) {RUNNING}
 )
 or max by ({RUN}) (up{{job=~".*parameter-server"}}) == 0""",
-        "5m",
+        "4m",
         "critical",
         "No update was applied for 5 minutes",
         "The run is not over, and its parameter server has applied no update for 5 minutes, or does not answer.",
-        "Look at the panel Learners up. None: look why learners do not start, or whether somebody scaled them to 0 on "
-        "purpose (then silence this). Some: the panel Refused and duplicate updates says why updates are refused, "
-        "Commit failures whether the store is away, Limiter waits whether learners wait for transitions. The learners' "
-        "logs name whom they wait for. No answer of the parameter server: look at its pod and its log; it starts again "
+        "Look at 'Learners up'. None: look why learners do not start, or whether somebody scaled them to 0 on purpose "
+        "(then silence this). Some: 'Refused and duplicate updates' says why updates are refused, 'Commit failures' "
+        "whether the store is away, 'Limiter waits' whether learners wait for transitions. Their logs name whom they "
+        "wait for. No answer of the parameter server: look at its pod and its log; it starts again "
         "from the last commit by itself.",
     ),
     Alert(
@@ -77,7 +77,7 @@ or histogram_quantile(0.99, sum by (le, {RUN}) (rate(adql_staleness_versions_buc
         "The 99th percentile of staleness is over its bound",
         "More than 1 % of the updates are further behind than the bound. Under the policy reject they are refused and "
         "their work is lost; under damp and accept they are applied.",
-        "Look at the heat map Staleness and at Push p99. A slow learner among fast ones: give it more CPU, or remove "
+        "Look at 'Staleness' and 'Push p50 and p99'. A slow learner among fast ones: give it more CPU, or remove "
         "it. A slow server: more CPU for the parameter server, fewer learners, or a larger update.sync_every, so that "
         "each of them pushes less often. The bound follows the live learners unless update.staleness.max_versions is "
         "set.",
@@ -91,9 +91,9 @@ and on ({RUN}) sum by ({RUN}) (rate(adql_replay_inserts_total[5m])) == 0""",
         "warning",
         "Learners ask the replay table for transitions, and nobody inserts any",
         "For 5 minutes sample requests were refused while nothing was inserted: learning stands still.",
-        "Look at Environment steps a second on the dashboard Fleet. None: the actors are gone, or their environments "
-        "hang; scale actors (learner.role actor or both) and read their logs. Some: look at Refused on the dashboard "
-        "Replay, and in the actors' logs for why inserts do not arrive.",
+        "Look at 'Environment steps a second'. None: the actors are gone, or their environments "
+        "hang; scale actors (learner.role actor or both) and read their logs. Some: look at 'Refused', and "
+        "in the actors' logs for why inserts do not arrive.",
     ),
     Alert(
         "AdqlInvalidUpdates",
@@ -103,7 +103,7 @@ and on ({RUN}) sum by ({RUN}) (rate(adql_replay_inserts_total[5m])) == 0""",
         "Updates that are not finite, or too large, were refused",
         "The parameters are safe: such an update is refused before anything is added. A learner that diverges keeps "
         "on sending them.",
-        "Look at TD loss, Q values and Gradient norm on the dashboard Learning. One learner alone: its machine or its "
+        "Look at 'TD loss', 'Q values' and 'Gradient norm'. One learner alone: its machine or its "
         "environment; delete its pod. All of them: lower algorithm.learning_rate, set algorithm.max_gradient_norm, and "
         "go on from the best policy or an earlier checkpoint if the return has fallen.",
     ),
@@ -129,9 +129,9 @@ and on ({RUN}) max by ({RUN}) (adql_version - adql_durable_version) > 0""",
         "Updates have not been committed for over a minute",
         "There are versions that the weight store has not confirmed, and its last commit is over a minute old. If the "
         "parameter server dies now, they are lost; learners that live send them again.",
-        "Look at Commit failures and Commit p99. The parameter server's log says what the store answers: it may be "
-        "away, full, loading, read-only, or set to lose updates (appendonly, appendfsync, maxmemory-policy). Start it, "
-        "make room, or set it right; the server then goes on by itself.",
+        "Look at 'Commit failures' and 'Commit p50 and p99'. The parameter server's log says what the store answers: "
+        "it may be away, full, loading, read-only, or set to lose updates (appendonly, appendfsync, maxmemory-policy). "
+        "Start it, make room, or set it right; the server then goes on by itself.",
     ),
     Alert(
         "AdqlReturnFalling",
@@ -154,9 +154,10 @@ and on ({RUN}) {RUNNING}""",
         "The evaluation return has fallen",
         "For 15 minutes the mean greedy return of 10 minutes has been nearer to the worst than to the best of the last "
         "2 hours, and over 20 % below the best.",
-        "The best policy is kept (policy-best): nothing is lost. Look at Q values (overestimation), TD loss "
-        "(divergence), Staleness and Sample age. Usual ways out: a lower algorithm.learning_rate or its schedule, a "
-        "slower target network, more of update.staleness, a larger replay.capacity.",
+        "The best policy is kept (policy-best): nothing is lost. Look at 'Q values' (overestimation), 'TD loss' "
+        "(divergence), 'Staleness' and 'Sample age p50 and p99'. Usual ways out: a lower "
+        "algorithm.learning_rate or its schedule, a slower target network, a stricter update.staleness, a larger "
+        "replay.capacity.",
     ),
 ]
 

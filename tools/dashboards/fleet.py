@@ -47,10 +47,15 @@ WORK = Section(
         Panel(
             "Environment steps a second",
             "cps",
-            "By learner.",
+            "Steps of a learner's environment copies; actors are learners of the role actor.",
             [Query(rate("adql_learner_environment_steps_total"))],
         ),
-        Panel("Gradient steps a second", "cps", "By learner.", [Query(rate("adql_learner_gradient_steps_total"))]),
+        Panel(
+            "Gradient steps a second",
+            "cps",
+            "Local learner steps, by learner. A pod that stands far below the others is slow, or starved.",
+            [Query(rate("adql_learner_gradient_steps_total"))],
+        ),
         Panel(
             "A learner's time by activity",
             "percentunit",
