@@ -46,7 +46,8 @@ format: $(VENV)/.dev  ## put the code into shape
 type: $(VENV)/.dev  ## check types
 	$(BIN)/mypy
 
-generate: $(VENV)/.dev  ## write what is generated: dashboards and alert rules
+generate: $(VENV)/.dev  ## write the files that are made from others: the chart's schema and table, dashboards, alerts
+	$(BIN)/python -m tools.chart
 	$(BIN)/python -m tools.dashboards
 
 bench: $(VENV)/.dev  ## measure; one JSON line a case

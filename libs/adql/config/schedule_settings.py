@@ -2,7 +2,9 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from adql import schedules
 from adql.config.section import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
@@ -24,6 +26,17 @@ class ScheduleSettings(Section):
     def _constant(cls, value: Any) -> Any:
         """Takes a bare number as a constant schedule."""
         return {"initial": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Says in the JSON schema too that a bare number is a constant schedule, within the bounds of its start."""
+        reference = handler(core)
+        schedule = handler.resolve_ref_schema(reference)
+        number = {key: value for key, value in schedule["properties"]["initial"].items() if key != "description"}
+        described = {"description": schedule["description"], "anyOf": [number, dict(schedule)]}
+        schedule.clear()
+        schedule.update(described)
+        return reference
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
