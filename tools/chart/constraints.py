@@ -38,12 +38,18 @@ VARIABLES: Schema = {
 PULL_SECRETS: Schema = {
     "type": "array",
     "items": {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["name"],
-        "properties": {"name": {"type": "string", "minLength": 1}},
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name"],
+                "properties": {"name": {"type": "string", "minLength": 1}},
+            },
+        ]
     },
 }
+"""Names of Secrets, by themselves or as Kubernetes has them."""
 NETWORKS: Schema = {
     "type": "array",
     "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]+$"},
@@ -73,7 +79,7 @@ CONSTRAINTS: dict[str, Schema] = {
     "*.extraEnv": VARIABLES,
     "*.extraVolumes": KUBERNETES_LIST,
     "*.extraVolumeMounts": KUBERNETES_LIST,
-    "extraObjects": KUBERNETES_LIST,
+    "extraObjects": {"type": "array", "items": {"anyOf": [KUBERNETES, {"type": "string"}]}},
     "*.imagePullSecrets": PULL_SECRETS,
     "*.pullPolicy": {"type": "string", "enum": ["Always", "IfNotPresent", "Never"]},
     "*.repository": {"type": "string", "minLength": 1},
@@ -92,6 +98,13 @@ CONSTRAINTS: dict[str, Schema] = {
     "learner.replicaCount": {"type": ["integer", "null"], "minimum": 0},
     "learner.role": {"type": "string", "enum": ["both", "actor", "learner"]},
     "*.extraEgress": KUBERNETES_LIST,
+    "autoscaling.*Replicas": {"type": "integer", "minimum": 1},
+    "autoscaling.fallback.replicas": {"type": "integer", "minimum": 1},
+    "autoscaling.fallback.failureThreshold": {"type": "integer", "minimum": 1},
+    "autoscaling.stalenessVersions": {"type": "number", "exclusiveMinimum": 0},
+    "autoscaling.prometheusAddress": {"type": "string", "pattern": "^https?://.+$"},
+    "autoscaling.pollingIntervalSeconds": {"type": "integer", "minimum": 1},
+    "autoscaling.behavior": KUBERNETES,
     "networkPolicy.dns.to": KUBERNETES_LIST,
     "networkPolicy.metrics.from": KUBERNETES_LIST,
     "networkPolicy.apiServer.cidrs": NETWORKS,
