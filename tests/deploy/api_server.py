@@ -1,6 +1,7 @@
-"""An API server in memory: enough of one for Helm's `lookup`, install, upgrade and rollback, and of nothing else.
+"""An API server in memory: enough of one for Helm's `lookup`, install, upgrade and rollback, and for nothing else.
 
-It stores what it is given under the object's path, and lets every applied object take the place of the former one.
+It stores what it is given under the object's path, and lets every applied object take the place of the former one. Of
+the fields of an object it knows the owners of one only, a Deployment's `replicas`, as server-side apply does.
 """
 
 import json
@@ -8,12 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
-
-Object = dict[str, Any]
+from tests.deploy.rendering import NAMESPACE, Object
 
 KINDS = {
     "v1": ("ConfigMap", "Secret", "Service", "ServiceAccount", "Pod", "PersistentVolumeClaim", "Namespace"),
@@ -39,6 +37,7 @@ class ApiServer:
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
+        self._owners: dict[str, set[str]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -62,26 +61,55 @@ class ApiServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def put(self, found: Object, namespace: str = "default") -> None:
+    def put(self, found: Object, namespace: str = NAMESPACE) -> None:
         """Stores an object as if it had been created."""
         self.objects[path_of(found, namespace)] = found
 
-    def get(self, kind: str, name: str, namespace: str = "default") -> Object:
+    def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> Object:
         """Returns the stored object."""
         version = next(version for version, kinds in KINDS.items() if kind in kinds)
         return self.objects[path_of({"apiVersion": version, "kind": kind, "metadata": {"name": name}}, namespace)]
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Object | None) -> Object | None:
-        """Returns the answer to a request, None where nothing is found."""
+    def scale(self, deployment: str, replicas: int, namespace: str = NAMESPACE) -> None:
+        """Does what ``kubectl scale`` does: the count is kubectl's from now on."""
+        found = self.get("Deployment", deployment, namespace)
+        found["spec"]["replicas"] = replicas
+        self._owners[path_of(found, namespace)] = {"kubectl"}
+
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Object | None) -> tuple[int, Object]:
+        """Returns status and content of the answer to a request."""
         if method == "GET":
-            return _discovery(path) or self.objects.get(path) or self._listed(path, query)
-        if method == "DELETE":
-            return self.objects.pop(path, None)
-        if body is None or (method == "PATCH" and path not in self.objects and "fieldManager" not in query):
-            return None
-        named = path if method in ("PUT", "PATCH") else f"{path}/{body['metadata']['name']}"
-        self.objects[named] = body
-        return body
+            found = _discovery(path) or self.objects.get(path) or self._listed(path, query)
+        elif method == "DELETE":
+            found = self.objects.pop(path, None)
+        elif method == "PATCH" and body is not None:
+            return self._applied(path, body, query)
+        else:
+            found = None
+        return (200, found) if found else _failure(404, "NotFound", f"{path} not found")
+
+    def _applied(self, path: str, body: Object, query: dict[str, list[str]]) -> tuple[int, Object]:
+        (manager,) = query["fieldManager"]
+        if body["kind"] == "Deployment" and not self._take_replicas(path, body, manager, query["force"] == ["true"]):
+            return _failure(409, "Conflict", 'conflict with "kubectl" with subresource "scale": .spec.replicas')
+        self.objects[path] = body
+        return 200, body
+
+    def _take_replicas(self, path: str, body: Object, manager: str, force: bool) -> bool:
+        """Settles who owns the count and what it is; returns whether ``manager`` may set it."""
+        live = self.objects.get(path, {"spec": {}})["spec"].get("replicas")
+        owners = self._owners.setdefault(path, set())
+        if "replicas" not in body["spec"]:
+            dropped = owners == {manager}
+            owners.discard(manager)
+            body["spec"]["replicas"] = 1 if live is None or dropped else live
+            return True
+        if owners - {manager} and body["spec"]["replicas"] != live:
+            if not force:
+                return False
+            owners.clear()
+        owners.add(manager)
+        return True
 
     def _listed(self, path: str, query: dict[str, list[str]]) -> Object | None:
         root, _, resource = path.rpartition("/")
@@ -110,6 +138,11 @@ def serving() -> Iterator[ApiServer]:
         yield server
     finally:
         server.close()
+
+
+def _failure(code: int, reason: str, message: str) -> tuple[int, Object]:
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+    return code, {**status, "code": code, "reason": reason, "message": message}
 
 
 def _has(found: Object, labels: dict[str, str]) -> bool:
@@ -178,11 +211,10 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             target = urlsplit(self.path)
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = yaml.safe_load(sent) if sent else None
-            found = server.answer(self.command, target.path, parse_qs(target.query), body)
-            missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
-            data = json.dumps(found or missing).encode()
-            self.send_response(200 if found else 404)
+            body = json.loads(sent) if sent.startswith(b"{") else None
+            code, found = server.answer(self.command, target.path, parse_qs(target.query), body)
+            data = json.dumps(found).encode()
+            self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
