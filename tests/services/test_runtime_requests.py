@@ -13,6 +13,7 @@ from adql import errors
 from adql.types import ArraySpec
 from adql.wire import routes
 from adql.wire.codec import ANY, decode, encode
+from adql.wire.connection import Connection
 from tests.services.memory import memory
 from tests.services.running import Running, running
 from tests.waiting import wait_until
@@ -300,6 +301,14 @@ def test_a_token_is_rotated_without_a_failed_request(tmp_path):
             with pytest.raises(errors.UnauthorizedError):
                 old.request("GET", "/v1/openapi.json")
             new.request("GET", "/v1/openapi.json")
+
+
+def test_a_push_of_8_mb_whose_token_is_refused_is_sent_again_with_the_next_one(service):
+    body = encode({}, {"parameters": np.ones(2**21 - 100, np.float32)})
+    with Connection(service.listen, token=lambda: ("wrong", TOKEN)) as connection:
+        for _ in range(2):
+            answer = connection.request("POST", routes.UPDATES, headers=BINARY, body=body)
+            assert json.loads(bytes(answer.body)) == {"sum": 2**21 - 100}
 
 
 def test_fifty_announced_bodies_of_8_mb_cost_less_than_32_mb(service):

@@ -1,6 +1,9 @@
 """Who may ask the two servers: every route of their own descriptions, and a token that is rotated live."""
 
 import itertools
+import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -95,11 +98,11 @@ def test_authentication_that_is_off_is_said_loudly_by_each_service(redis_url, tm
 
 
 class Pusher(Background):
-    """Pushes until told to stop, with the token that its own file holds first; any refusal ends it."""
+    """Pushes until told to stop, with the tokens of its own file; any refusal of all of them ends it."""
 
     def __init__(self, server: ServerProcess, token_file: Path) -> None:
         super().__init__()
-        self._client = server.client(token=Tokens(token_file).current, sleep=self.sleep)
+        self._client = server.client(token=Tokens(token_file).all, sleep=self.sleep)
         self.pushed = 0
 
     def work(self) -> None:
@@ -123,28 +126,51 @@ def replace(file: Path, *lines: str) -> None:
     new.rename(file)
 
 
+ORDERS = [("servers", "learners"), ("learners", "servers")]
+
+
 @pytest.mark.system
-def test_token_is_rotated_under_pushes_and_not_one_fails(redis_url, tmp_path):
-    """The server's file has the new and the previous token while the learner's still has the old one."""
-    servers, learners = tmp_path / "servers-token", tmp_path / "learners-token"
-    replace(servers, "token-0"), replace(learners, "token-0")
-    guarded = {"auth": True, "token_file": str(servers)}
-    run = tiny_specification(run={"name": "rotated"})
+@pytest.mark.parametrize("order", ORDERS, ids=[f"{first} first" for first, _ in ORDERS])
+def test_token_is_rotated_under_pushes_and_not_one_fails(redis_url, tmp_path, order):
+    """Mounted secrets change at different times: each side has the new and the previous token before the other one."""
+    files = {side: tmp_path / f"{side}-token" for side in order}
+    for file in files.values():
+        replace(file, "token-0")
+    guarded = {"auth": True, "token_file": str(files["servers"])}
+    run = tiny_specification(run={"name": f"rotated-{order[0]}-first"})
     with ServerProcess(tmp_path / "server", run, redis_url, **guarded) as server:
-        pusher = Pusher(server, learners)
+        pusher = Pusher(server, files["learners"])
         pusher.start()
         try:
             for number in range(1, 4):
-                old, new = f"token-{number - 1}", f"token-{number}"
-                for file, tokens_now in ((servers, (new, old)), (learners, (new, old)), (servers, (new,))):
+                for side in order:
                     pusher.push_on()
-                    replace(file, *tokens_now)
+                    replace(files[side], f"token-{number}", f"token-{number - 1}")
+            for side in order:
+                pusher.push_on()
+                replace(files[side], "token-3")
             pusher.push_on()
         finally:
             pusher.stop()
         page = scrape(server.side)
         assert page.by("adql_updates_total", "outcome").keys() == {"applied"}
         assert ask(server.listen, "GET", routes.RUN, {"Authorization": "Bearer token-0"}).status == 401
+
+
+@pytest.mark.system
+def test_learner_whose_tokens_are_all_refused_ends_with_one_line_that_names_its_file(redis_url, tmp_path):
+    servers, learners = tmp_path / "servers-token", tmp_path / "learners-token"
+    replace(servers, "token-3", "token-2"), replace(learners, "token-1", "token-0")
+    run = tiny_specification(run={"name": "two-rotations-behind"})
+    with ServerProcess(tmp_path / "server", run, redis_url, auth=True, token_file=str(servers)) as server:
+        settings = {"ADQL_PARAMETER_SERVER_URL": server.listen, "ADQL_SIDE": f"unix:{tmp_path}/learner.sock"}
+        environment = os.environ | settings | {"ADQL_TOKEN_FILE": str(learners)}
+        command = [sys.executable, "-m", "adql_services", "learner", "run.name=two-rotations-behind"]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("adql: error: ")]
+    assert ended.returncode == 2
+    assert f"{server.listen} refused each of the 2 tokens of {learners} (ADQL_TOKEN_FILE)" in line
+    assert "token-" not in line.replace("-token", "")
 
 
 @pytest.mark.parametrize("presented", ["one", "two", "on", "", "three"])

@@ -288,18 +288,61 @@ def test_nobody_there_is_a_transport_error_that_names_the_address(connect, addre
         connect(address).request("GET", "/")
 
 
-def test_a_token_is_asked_for_at_each_request_and_may_be_none(place, connect):
-    tokens = iter([None, "new"])
-    seen = []
+def refusing_all_but(accepted: bytes, seen: list[bytes], requests: int, headers: str = ""):
+    """Answers ``requests`` requests: 200 with the ``accepted`` token, else 401 with ``headers``; ``seen`` gets them."""
 
     def act(peer: socket.socket) -> None:
-        for answer in (refusal(401, "unauthorized"), ok()):
-            seen.append(b"Bearer new" in read_request(peer))
-            peer.sendall(answer)
+        for _ in range(requests):
+            seen.append(read_request(peer))
+            peer.sendall(ok() if b"Bearer " + accepted + b"\r\n" in seen[-1] else refusal(401, "unauthorized", headers))
 
-    with scripted_server(place, act) as address:
-        connection = connect(address, token=lambda: next(tokens))
-        with pytest.raises(UnauthorizedError):
+    return act
+
+
+def test_a_token_is_asked_for_at_each_request_and_may_be_none(place, connect):
+    given, seen = None, []
+    with scripted_server(place, refusing_all_but(b"new", seen, 2)) as address:
+        connection = connect(address, token=lambda: given)
+        with pytest.raises(UnauthorizedError, match=f"{address} refused a request without a token"):
             connection.request("GET", "/")
+        given = "new"
         connection.request("GET", "/")
-    assert seen == [False, True]
+    assert b"Authorization" not in seen[0] and b"Authorization: Bearer new" in seen[1]
+
+
+def test_a_request_whose_token_is_refused_is_sent_again_whole_with_the_others(place, connect):
+    seen = []
+    with scripted_server(place, refusing_all_but(b"third", seen, 3)) as address:
+        connect(address, token=lambda: ("first", "second", "third")).request("POST", "/", body=[b"all ", b"of it"])
+    assert all(request.endswith(b"\r\n\r\nall of it") for request in seen)
+
+
+def test_the_token_that_was_accepted_last_is_tried_first_as_long_as_there_is_one(place, connect):
+    given, seen = ("first", "second"), []
+    with scripted_server(place, refusing_all_but(b"second", seen, 5)) as address:
+        connection = connect(address, token=lambda: given)
+        connection.request("GET", "/")
+        connection.request("GET", "/")
+        given = ("zeroth", "first")
+        with pytest.raises(UnauthorizedError, match=f"{address} refused each of the 2 tokens"):
+            connection.request("GET", "/")
+    sent = [request.partition(b"Bearer ")[2].partition(b"\r")[0] for request in seen]
+    assert sent == [b"first", b"second", b"second", b"zeroth", b"first"]
+
+
+def test_a_token_that_came_while_the_request_was_under_way_is_tried_too(place, connect):
+    given, seen = ("old",), []
+    with scripted_server(place, refusing_all_but(b"new", seen, 2)) as address:
+        connection = connect(address, token=lambda: given)
+        connection.begin("GET", "/")
+        given = ("new",)
+        assert connection.finish().status == 200
+
+
+def test_another_token_is_tried_over_a_new_connection_where_the_refusal_closed_it(place, connect):
+    seen = []
+    acts = (refusing_all_but(b"good", seen, 1, "connection: close\r\n") for _ in range(2))
+    with scripted_server(place, *acts) as address:
+        connection = connect(address, token=lambda: ("bad", "good"))
+        assert connection.request("POST", "/", body=[bytes(2**20)]).status == 200
+    assert connection.connects == 2

@@ -34,7 +34,7 @@ class ServiceSettings(Section):
     """What every service has."""
 
     token_file: Path | None = None
-    """Holds one bearer token a line, all valid; the first is the one that clients send."""
+    """Holds one bearer token a line, all valid; clients send the first, and the next where one is refused."""
     auth: bool = True
     """Ask for a token on every route but those of the side port."""
     log_format: Literal["json", "text"] = "text"

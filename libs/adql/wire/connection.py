@@ -6,15 +6,15 @@ go to the kernel as they are, and an answer's body is received straight into the
 
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
 
-from adql.errors import AdqlError, MalformedBodyError, TransportError
+from adql.errors import AdqlError, MalformedBodyError, TransportError, UnauthorizedError
 from adql.types import ArraySpec
 from adql.wire.codec import Buffer, Message, decode
 from adql.wire.problems import error_from
@@ -27,6 +27,22 @@ _MAX_HEAD_BYTES = 32 * 1024
 _MAX_BUFFERS_A_CALL = 64
 _BODILESS = (204, 304)
 T = TypeVar("T")
+
+Token = Callable[[], str | tuple[str, ...] | None]
+"""What to send with a request: a token, several of which the next is tried where one is refused, or none at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request under way, kept to be sent again with another token."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Sequence[Buffer]
+    timeout_seconds: float
+    wait_seconds: float
+    token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,9 @@ class Connection:
     """One keep-alive connection to ``address`` (``unix:/path`` or ``http://host:port``), made when it is first needed.
 
     After a TransportError it is closed, and the next ``begin`` connects again, resolving the name afresh. It never
-    retries by itself: whether a request may be sent twice is the caller's knowledge. Not for several threads at once.
+    retries by itself: whether a request may be sent twice is the caller's knowledge. Only one that is refused for its
+    token, which changes nothing, is sent again with the next token, so that tokens may be rotated at the two sides one
+    after the other, in either order. Not for several threads at once.
     ``variable`` is what sets the address, for what is said where nobody listens.
     """
 
@@ -73,7 +91,7 @@ class Connection:
         self,
         address: str,
         *,
-        token: Callable[[], str | None],
+        token: Token,
         timeout_seconds: float = 30.0,
         max_body_bytes: int = 1 << 30,
         clock: Callable[[], float] = time.monotonic,
@@ -82,6 +100,7 @@ class Connection:
         self._address, self._variable = address, variable
         self._host = urlsplit(address).netloc or "localhost"
         self._token = token
+        self._accepted: str | None = None
         self._timeout_seconds = timeout_seconds
         self._max_body_bytes = max_body_bytes
         self._clock = clock
@@ -90,7 +109,7 @@ class Connection:
         """How often a connection was made."""
         self._head_buffer = memoryview(bytearray(_MAX_HEAD_BYTES))
         self._buffer = np.empty(0, np.uint8)
-        self._under_way: float | None = None
+        self._under_way: _Request | None = None
         self._send_failure: OSError | None = None
 
     def begin(
@@ -105,7 +124,8 @@ class Connection:
     ) -> None:
         """Sends a request and does not wait for the answer; ``timeout_seconds`` holds for sending and for answering.
 
-        ``wait_seconds``, which a long poll asks the server to wait at most, come on top.
+        ``wait_seconds``, which a long poll asks the server to wait at most, come on top. ``body`` is not to be written
+        before ``finish``, which sends it again where a token is refused.
 
         Raises:
             TransportError: nobody listens, so nothing was sent; or it was not sent in time, and the outcome is unknown.
@@ -113,11 +133,13 @@ class Connection:
         if self._under_way is not None:
             raise RuntimeError("a request is under way on this connection; finish() it first")
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        length = sum(len(buffer) for buffer in body)
-        head = self._head(method, path, headers or {}, length)
-        deadline = self._clock() + timeout + length / MIN_BYTES_PER_SECOND
+        self._begin(_Request(method, path, headers or {}, body, timeout, wait_seconds, self._tokens()[0]))
+
+    def _begin(self, request: _Request) -> None:
+        length = sum(len(buffer) for buffer in request.body)
+        deadline = self._clock() + request.timeout_seconds + length / MIN_BYTES_PER_SECOND
         try:
-            self._send([head, *body], deadline)
+            self._send([self._head(request, length), *request.body], deadline)
         except (BrokenPipeError, ConnectionResetError) as error:
             self._send_failure = error  # an early refusal may still lie in the socket: finish() looks for it
         except OSError as error:
@@ -125,7 +147,7 @@ class Connection:
         except BaseException:  # interrupted by a signal: half a request may have been sent
             self.close()
             raise
-        self._under_way = timeout + wait_seconds
+        self._under_way = request
 
     def finish(self) -> Response:
         """Waits for the answer to the request under way.
@@ -136,9 +158,24 @@ class Connection:
         """
         if self._under_way is None:
             raise RuntimeError("no request is under way on this connection; begin() one first")
-        timeout, self._under_way = self._under_way, None
+        request, refused = self._under_way, set[str | None]()
+        while (response := self._answer()).status == 401:
+            refused.add(request.token)
+            untried = [token for token in self._tokens() if token not in refused]
+            if not untried:
+                raise UnauthorizedError(f"{self._address} refused {_described(refused)}")
+            request = replace(request, token=untried[0])
+            self._begin(request)
+        self._accepted = request.token
+        if response.status >= 400:
+            raise error_from(response.status, response.body, response.headers)
+        return response
+
+    def _answer(self) -> Response:
+        request, self._under_way = self._under_way, None
+        assert request is not None
         try:
-            response = self._receive(self._clock() + timeout)
+            response = self._receive(self._clock() + request.timeout_seconds + request.wait_seconds)
         except (OSError, ValueError) as error:
             raise self._broken(self._send_failure or error) from error
         except BaseException:  # interrupted by a signal: the answer that is still on its way belongs to nobody
@@ -146,8 +183,6 @@ class Connection:
             raise
         if self._send_failure or response.headers.get("connection", "").lower() == "close":
             self.close()
-        if response.status >= 400:
-            raise error_from(response.status, response.body, response.headers)
         return response
 
     def request(
@@ -186,13 +221,19 @@ class Connection:
             )
         return TransportError(f"{self._address}: {reason}; the outcome is unknown, send the same request again")
 
-    def _head(self, method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}"]
-        if (token := self._token()) is not None:
-            lines.append(f"Authorization: Bearer {token}")
-        if length or method in ("POST", "PUT"):
+    def _tokens(self) -> tuple[str | None, ...]:
+        """Returns what to try in turn: first the one that was accepted last, as long as it is one of them."""
+        given = self._token()
+        tokens = given if isinstance(given, tuple) else (given,)
+        return tuple(sorted(tokens, key=lambda token: token != self._accepted))
+
+    def _head(self, request: _Request, length: int) -> bytes:
+        lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {self._host}"]
+        if request.token is not None:
+            lines.append(f"Authorization: Bearer {request.token}")
+        if length or request.method in ("POST", "PUT"):
             lines.append(f"Content-Length: {length}")
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in request.headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def _connected(self, deadline: float) -> socket.socket:
@@ -282,6 +323,12 @@ def _connect(address: str, timeout_seconds: float) -> socket.socket:
     connected = socket.create_connection((parts.hostname or "", parts.port or 80), timeout_seconds)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connected
+
+
+def _described(refused: Collection[str | None]) -> str:
+    if None in refused:
+        return "a request without a token"
+    return "the token" if len(refused) == 1 else f"each of the {len(refused)} tokens"
 
 
 def _is_closed(connected: socket.socket) -> bool:

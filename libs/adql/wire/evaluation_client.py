@@ -11,7 +11,7 @@ from adql.config.identity import check_same_hash
 from adql.errors import AdqlError
 from adql.types import ArraySpec, Parameters, RunState, Version
 from adql.wire import codec, routes
-from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
+from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response, Token
 from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers, same_run
 
@@ -58,7 +58,7 @@ class EvaluationClient:
         self,
         address: str,
         *,
-        token: Callable[[], str | None],
+        token: Token,
         size: int,
         clock: Callable[[], float],
         sleep: Callable[[float], None],

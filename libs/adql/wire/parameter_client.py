@@ -15,7 +15,7 @@ from adql.encodings import from_wire, to_wire
 from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError
 from adql.types import Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
 from adql.wire import codec, routes
-from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response
+from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response, Token
 from adql.wire.delivery import Answer, Delivery
 from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers, same_run
@@ -54,7 +54,7 @@ class ParameterClient:
         self,
         address: str,
         *,
-        token: Callable[[], str | None],
+        token: Token,
         run: str,
         config_hash: str,
         role: str = "both",

@@ -12,7 +12,7 @@ from adql.config import SignatureSettings
 from adql.errors import AdqlError, RateLimitedError, TransportError, UnavailableError
 from adql.types import Array, ReplaySample, SampleInfo, TransitionBatch
 from adql.wire import codec, replay_format, routes
-from adql.wire.connection import REPLAY_URL, Connection, Response
+from adql.wire.connection import REPLAY_URL, Connection, Response, Token
 from adql.wire.replay_frames import folded, unfolded
 from adql.wire.retry import Backoff, asked_seconds, call_with_retry
 
@@ -38,7 +38,7 @@ class ReplayClient:
         self,
         address: str,
         *,
-        token: Callable[[], str | None],
+        token: Token,
         signature: SignatureSettings,
         session: str,
         config_hash: str,

@@ -51,9 +51,13 @@ class Tokens:
         return sum(hmac.compare_digest(candidate, token) for token in self._tokens) > 0
 
     def current(self) -> str:
-        """Returns the token that clients send."""
+        """Returns the token that clients send first."""
+        return self.all()[0]
+
+    def all(self) -> tuple[str, ...]:
+        """Returns every token: what clients send in turn where one is refused."""
         self._refresh()
-        return self._tokens[0].decode("ascii")
+        return tuple(token.decode("ascii") for token in self._tokens)
 
     def _refresh(self) -> None:
         try:

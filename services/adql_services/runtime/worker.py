@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from adql.config import ServiceSettings
-from adql.errors import AdqlError, EnvironmentFailedError, OtherRunError
+from adql.errors import AdqlError, EnvironmentFailedError, OtherRunError, UnauthorizedError
 from adql.telemetry import logs, metrics
 from adql.telemetry.logs import get_logger
 from adql.telemetry.metrics import PROCESS_PAGE, Page
+from adql.wire.connection import Token
 from adql_services.runtime.deadline import end_timer
 from adql_services.runtime.failure import tell
 from adql_services.runtime.side_port import Health, SidePort
@@ -96,10 +97,18 @@ class Worker:
         signal.signal(signal.SIGALRM, self._interrupt)
 
 
-def client_token(settings: ServiceSettings) -> Callable[[], str | None]:
-    """Returns what gives a client its token at every request, read anew when the file changes."""
+def client_token(settings: ServiceSettings) -> Token:
+    """Returns what gives a client its tokens at every request, read anew when the file changes."""
     tokens = Tokens.of(settings)
-    return tokens.current if tokens else lambda: None
+    return tokens.all if tokens else lambda: None
+
+
+def _refused(error: UnauthorizedError, settings: ServiceSettings) -> UnauthorizedError:
+    if settings.auth:
+        way_out = f"of {settings.token_file} (ADQL_TOKEN_FILE); write one that it accepts there, and start this again"
+    else:
+        way_out = "(ADQL_AUTH=false); name a token file, or switch authentication off there as well"
+    return UnauthorizedError(f"{error} {way_out}")
 
 
 def _in_whatever_run(body: Callable[[Worker], None], worker: Worker) -> None:
@@ -129,6 +138,8 @@ def run_worker(
             _in_whatever_run(body, worker)
     except Stopped:
         return 0
+    except UnauthorizedError as error:
+        return tell(_refused(error, settings))
     except AdqlError as error:
         if isinstance(error, EnvironmentFailedError):  # who wrote that environment needs to see where
             get_logger().error("the environment failed", exc_info=error.__cause__)
