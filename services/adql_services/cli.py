@@ -143,6 +143,7 @@ def _parser() -> _Parser:
         _add_restore,
         _add_doctor,
         _add_config,
+        _add_probe,
         _add_services,
         _add_selftest,
     ):
@@ -216,6 +217,17 @@ def _add_config(commands: "Commands") -> None:
     _add_short_names(show)
     show.add_argument("--origin", action="store_true", help="one line a key, with where its value comes from")
     show.set_defaults(parser=show, command=_show_config)
+
+
+def _add_probe(commands: "Commands") -> None:
+    probe = commands.add_parser(
+        "probe",
+        help="ask the service of ADQL_SIDE whether it is ready: exit code 0 or 1",
+        description="Asks the side port that ADQL_SIDE names whether its service is ready, for the health check of a"
+        " container: the answer is one line, the exit code 0 (yes), 1 (no, or nobody is there) or 2 (no such address).",
+    )
+    probe.add_argument("--live", action="store_true", help="ask /livez, whether it makes progress, and not /readyz")
+    probe.set_defaults(parser=probe, command=_probe)
 
 
 def _add_services(commands: "Commands") -> None:
@@ -305,6 +317,16 @@ def _doctor(options: argparse.Namespace) -> int:
     from adql_services.local.doctor import doctor
 
     return doctor(Path.cwd())
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from adql.errors import InputError
+    from adql_services.runtime.probe import LIVE, READY, probe
+
+    if not (side := os.environ.get("ADQL_SIDE")):
+        raise InputError("ADQL_SIDE is not set; set it to the address of the service's side port")
+    print(probe(side, LIVE if options.live else READY))  # noqa: T201  the command's answer
+    return OK
 
 
 def _show_config(options: argparse.Namespace) -> int:

@@ -357,6 +357,7 @@ def test_version_and_variables_are_told():
         ("parameter-server", ["ADQL_REDIS_PASSWORD_FILE (not set) Holds the password"]),
         ("replay", ["ADQL_LOG_FORMAT=text Of the log on stderr: text for people, or json", "8430 Where it is asked"]),
         ("learner", ["ADQL_ROLE=both Act and learn (both), "]),
+        ("probe", ["--live ask /livez", "the exit code 0 (yes), 1 (no, or nobody is there)"]),
         ("evaluator", ["ADQL_SIDE=http://127.0.0.1:8451 Where /livez"]),
     ],
 )
