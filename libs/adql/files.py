@@ -40,8 +40,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], open_file: Open
     sync_directory(path.parent)
 
 
-def append_lines(path: Path, lines: str) -> None:
-    """Appends whole lines and syncs them.
+def append_lines(path: Path, lines: str, *, sync: bool = True) -> None:
+    """Appends whole lines and syncs them, unless a power cut may cost them.
 
     Raises:
         OSError: the file is as it was.
@@ -52,7 +52,8 @@ def append_lines(path: Path, lines: str) -> None:
         try:
             if file.write(content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         except OSError:
             file.truncate(before)  # the next line must not go on where this one was torn
             raise

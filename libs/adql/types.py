@@ -1,8 +1,8 @@
 """The records that travel through ADQL: transitions, parameters and updates; numpy only, frozen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+
+Activity = Literal["environment", "insert", "sample", "gradient", "push", "pull", "wait"]
+"""What the time of a process that acts or learns goes to."""
 
 OBSERVATIONS = ("observation", "next_observation")
 """The columns of a TransitionBatch that hold observations."""
@@ -198,3 +201,18 @@ class PushAnswer:
     def joined(self) -> bool:
         """True when the update is in ``parameters``."""
         return self.outcome in ("applied", "duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a process did since it last told: a column an entry for each of its n training episodes, and its time."""
+
+    unix_seconds: tuple[float, ...] = ()
+    environment_steps: tuple[int, ...] = ()
+    """Of the whole run, as the process knew it."""
+    returns: tuple[float, ...] = ()
+    lengths: tuple[int, ...] = ()
+    epsilons: tuple[float, ...] = ()
+    successes: tuple[bool | None, ...] = ()
+    """None where neither the environment nor a goal says it."""
+    activity_seconds: Mapping[Activity, float] = field(default_factory=dict)

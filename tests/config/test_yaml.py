@@ -90,9 +90,9 @@ def test_key_that_comes_twice_is_named(tmp_path):
     "name", ["2026-11-22", "123", "null", "[x]", "a: b", "?q=1", "%41%20", "a #b", " lead", "two\nlines", "~", "'q"]
 )
 def test_folder_of_any_name_reaches_a_service_as_it_is(name):
-    directory, file = Path("/runs") / name, Path("/runs") / name / "episodes.csv"
+    directory, file = Path("/runs") / name, Path("/runs") / name / "tokens"
     replay = load_settings(ReplayServerSettings, {"directory": directory}, {})
     again = load_settings(ReplayServerSettings, None, child_environment(replay, {}))
     assert again.directory == directory
-    learner = load_settings(LearnerSettings, {"episodes_file": file, "auth": False, "role": "actor"}, {})
+    learner = load_settings(LearnerSettings, {"token_file": file, "auth": False, "role": "actor"}, {})
     assert load_settings(LearnerSettings, None, child_environment(learner, {})) == learner

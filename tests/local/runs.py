@@ -26,6 +26,8 @@ def observation(status: str = "running", environment_steps: int = 8_000) -> Obse
             "status": status, "environment_steps": environment_steps, "learner_steps": 2_000,
             "version": 250, "epoch": 1, "learners": 1,
         },
+        "wall_seconds": 12.3456,
+        "activity_seconds": {"learner-0": {"push": 2.0, "gradient": 4.0}},
         "updates": {"applied": 250},
         "updates_by_slot": {"0": 150, "1": 100},
         "environment_steps_by_slot": {"0": 5_000, "1": 3_000},

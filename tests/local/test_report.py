@@ -6,22 +6,21 @@ from html.parser import HTMLParser
 import pytest
 
 from adql.episodes import EpisodeRecord
-from adql_services.local.history import Evaluated, Moment
+from adql.parameters.course import Moment
+from adql_services.local.history import Evaluated
 from adql_services.local.report import render, wall_seconds_at
 from adql_services.local.report_tiles import MIDDLE, WIDE, balanced
 from adql_services.local.summary import Outcome, make_summary
 from tests.local.runs import apart, observation, result, specification
 
-MOMENTS = [
-    Moment(100.0 + t, float(t), 2.0 * t, 1_000 * t, 250 * t, 2, 1.0, 1_000 * t, 15.9) for t in range(9)
-]  # fmt: skip
+MOMENTS = [Moment(100.0 + t, float(t), 1_000 * t, 250 * t, 2, 1.0) for t in range(9)]
 EPISODES = [EpisodeRecord(100.0 + i, i % 2, 20 * i, 10.0 + i, 10 + i, 0.1, None) for i in range(300)]
 EVALUATIONS = [Evaluated("periodic", 250 * i, 1_000 * i, 60.0 * i, 50.0 * i, 70.0 * i) for i in range(1, 9)]
-OUTCOME = Outcome("budget", 8.0, 16.0, 0, {"learner-0": {"push": 1.0, "gradient": 2.0}})
+OUTCOME = Outcome("budget", 16.0, 0)
 
 
 def page(evaluations=EVALUATIONS, episodes=EPISODES, moments=MOMENTS, command="adql train\n") -> str:
-    summary = make_summary(specification(), observation("budget"), OUTCOME, {})
+    summary = make_summary(specification(), observation("budget"), OUTCOME)
     return render(specification(), summary, evaluations, episodes, moments, command)
 
 
@@ -45,7 +44,7 @@ def test_report_shows_every_figure():
 
 def test_report_names_actors_where_they_act():
     spec = specification(training={"actors": 2, "learners": 1})
-    text = render(spec, make_summary(spec, apart(), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
+    text = render(spec, make_summary(spec, apart(), OUTCOME), EVALUATIONS, EPISODES, MOMENTS, "")
     assert ">1 learner, 2 actors, rule" in text and "of each actor" in text
     assert "by slot; an actor that comes back may get another one" in figure(text, "Environment steps")
     assert all(name in text for name in (">slot of the learner<", ">slot of the actor<"))
@@ -63,7 +62,7 @@ def test_charts_name_slots_and_say_that_they_are_not_processes():
 
 def test_report_counts_one_of_anything_in_the_singular():
     spec = specification(training={"learners": 1, "actors": 1}, evaluation={"episodes": 1})
-    summary = make_summary(spec, apart(), OUTCOME, {})
+    summary = make_summary(spec, apart(), OUTCOME)
     summary |= {"version": {"epoch": 1, "number": 1}, "staleness": {"mean": 0.5, "max": 1}}
     summary["evaluation"]["episodes"] = 1
     text = render(spec, summary, EVALUATIONS, EPISODES, MOMENTS, "")
@@ -88,7 +87,7 @@ def test_samples_per_insert_reached_stand_beside_the_ratio_that_was_asked_for():
 
 def test_samples_per_insert_without_a_limit_are_shown_as_reached_alone():
     spec = specification(replay={"samples_per_insert": None})
-    text = render(spec, make_summary(spec, observation("budget"), OUTCOME, {}), EVALUATIONS, EPISODES, MOMENTS, "")
+    text = render(spec, make_summary(spec, observation("budget"), OUTCOME), EVALUATIONS, EPISODES, MOMENTS, "")
     chart = figure(text, "Transitions learned on per environment step")
     assert "polyline" in chart and "asked for" not in chart and "level" not in chart
 
@@ -102,7 +101,7 @@ def test_report_of_a_run_that_had_hardly_begun_is_a_page_too():
 def test_report_shows_the_best_and_the_last_return_where_they_differ():
     seen = observation("budget")
     seen.run["evaluations"]["best"] = result(308.1, 9_000)
-    summary = make_summary(specification(), seen, OUTCOME, {})
+    summary = make_summary(specification(), seen, OUTCOME)
     text = render(specification(), summary, EVALUATIONS, EPISODES, MOMENTS, "")
     names = re.findall(r"<dt>([^<]+)", text)
     assert names[:4] == ["Best greedy return", "Last greedy return", "Success rate", "Env steps"]
@@ -119,14 +118,14 @@ def test_tiles_stand_in_rows_that_differ_by_one_at_most(count, most):
 def test_eight_tiles_stand_in_two_rows_of_four():
     seen = observation("budget")
     seen.run["evaluations"]["best"] = result(308.1, 9_000)
-    text = render(specification(), make_summary(specification(), seen, OUTCOME, {}), [], [], [], "")
+    text = render(specification(), make_summary(specification(), seen, OUTCOME), [], [], [], "")
     assert text.count("<dt>") == 8 and '<dl class="tiles" style="--wide: 4; --middle: 4">' in text
     assert "repeat(var(--wide), 1fr)" in text and "repeat(var(--middle), 1fr)" in text
 
 
 def test_report_shows_restarts_where_there_were_some():
     restarted = dataclasses.replace(OUTCOME, process_restarts=3)
-    text = render(specification(), make_summary(specification(), observation(), restarted, {}), [], [], [], "")
+    text = render(specification(), make_summary(specification(), observation(), restarted), [], [], [], "")
     assert "<dt>Restarts</dt><dd>3<" in text and "Restarts" not in page()
 
 

@@ -29,7 +29,7 @@ def test_small_mean_range_and_goal_do_not_contradict_each_other_anywhere():
     last = {**result(0.849), "lowest": 0.8485, "highest": 0.8495}
     seen.run["evaluations"]["last"] = last
     spec = specification(training={"goal": 0.85})
-    summary = make_summary(spec, seen, Outcome("budget", 1.0, 1.0, 0, {}), {})
+    summary = make_summary(spec, seen, Outcome("budget", 1.0, 0))
     assert "greedy mean return 0.849 (0.8485 to 0.8495) over 20 episodes, goal 0.85" in evaluation_line(last, 0.85)
     assert greedy_returns(summary) == "greedy mean return 0.849 over 20 episodes"
     assert "<dd>0.849<small>goal 0.85, 20 episodes" in render(spec, summary, [], [], [], "")

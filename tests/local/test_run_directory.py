@@ -104,7 +104,7 @@ def test_files_of_a_run_are_synced_before_they_replace_the_older_ones(tmp_path, 
     directory = RunDirectory.create(tmp_path / "run", specification(), ["adql"])
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
-    summary = make_summary(specification(), observation(), Outcome("stopped", 1.0, 1.0, 0, {}), {})
+    summary = make_summary(specification(), observation(), Outcome("stopped", 1.0, 0))
     directory.write_specification(specification())
     write_summary(summary, directory.summary)
     write_report(specification(), directory, summary)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from adql.parameters.course import read_moments
+
 TINY = [
     "network.hidden=[16]",
     "replay.min_size=200",
@@ -96,6 +98,5 @@ def launched(log: Path, *arguments: object, environ: Mapping[str, str] | None = 
 
 def steps(directory: Path) -> int:
     """Returns the environment steps in the last line of progress.csv, 0 before there is one."""
-    file = directory / "progress.csv"
-    rows = file.read_text().splitlines()[1:] if file.exists() else []
-    return int(rows[-1].split(",")[3]) if rows else 0
+    moments = read_moments(directory / "progress.csv")
+    return moments[-1].environment_steps if moments else 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adql.errors import MalformedBodyError, OtherRunError, UnauthorizedError, WrongRunError
-from adql.types import ArraySpec, Clocks, RunState, Version
+from adql.types import Account, ArraySpec, Clocks, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult
 from adql.wire.parameter_client import ParameterClient
@@ -117,6 +117,21 @@ def test_push_says_everything_that_the_contract_needs(tmp_path):
     assert expected.items() <= first.items()
     assert (first["config_hash"], first["run_id"]) == ("c", "run-1")
     assert [(push["sequence"], push["version"]) for push in (first, second)] == [(0, 0), (1, 1)]
+
+
+def test_account_is_sent_again_under_its_number_and_counted_from_0_in_a_new_session(tmp_path):
+    log, told = [], answer(b"{}")
+    script = recording(log, registered(), parameters(), told, AWAY, told, GONE, registered("s-2"), told, told)
+    with scripted_server(tmp_path, script) as address:
+        client = client_of(address)
+        client.register()
+        for _ in range(4):
+            client.tell(Account(returns=(1.0,)))
+        client.close()
+    accounts = [request for request in log if b"/account " in request]
+    numbers = [msgspec.json.decode(request.partition(b"\r\n\r\n")[2])["number"] for request in accounts]
+    assert numbers == [0, 1, 1, 2, 0, 1]
+    assert [request.split(b" ")[1].split(b"/")[3] for request in accounts] == [b"s-1"] * 4 + [b"s-2"] * 2
 
 
 def test_503_and_429_are_retried_with_the_same_sequence_after_the_asked_time(tmp_path):

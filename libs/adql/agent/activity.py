@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import get_args
 
-ACTIVITIES = ("environment", "insert", "sample", "gradient", "push", "pull", "wait")
+from adql.types import Activity
+
+ACTIVITIES: tuple[Activity, ...] = get_args(Activity)
 
 
 class Stopwatch:
@@ -11,10 +14,10 @@ class Stopwatch:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.seconds = dict.fromkeys(ACTIVITIES, 0.0)
+        self.seconds: dict[Activity, float] = dict.fromkeys(ACTIVITIES, 0.0)
 
     @contextmanager
-    def on(self, activity: str) -> Iterator[None]:
+    def on(self, activity: Activity) -> Iterator[None]:
         """Counts the time inside the block as ``activity``; blocks do not nest."""
         start = self._clock()
         try:

@@ -11,7 +11,7 @@ from adql.agent.loss_gate import LossGate
 from adql.agent.sources import ReplaySource, importance_weights
 from adql.agent.synchroniser import Synchroniser
 from adql.config import RunSpecification
-from adql.types import Array, ReplaySample
+from adql.types import Activity, Array, ReplaySample
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Study:
             self._replay.begin_sample(self._settings.batches_per_request, self._batch_size, wait_seconds)
         self._sample_under_way = True
 
-    def _finish_sample(self, activity: str) -> list[ReplaySample] | None:
+    def _finish_sample(self, activity: Activity) -> list[ReplaySample] | None:
         self._sample_under_way = False
         with self._stopwatch.on(activity):
             return self._replay.finish_sample()

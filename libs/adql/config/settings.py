@@ -85,8 +85,6 @@ class LearnerSettings(ServiceSettings):
     """Where the parameter server listens."""
     replay_url: Address = "http://127.0.0.1:8430"
     """Where the replay service listens."""
-    episodes_file: Path | None = None
-    """One line is appended to it for each training episode; none is written without it."""
 
 
 class EvaluatorSettings(ServiceSettings):

@@ -141,6 +141,12 @@ class Checkpoints:
         sync_directory(self._directory)
 
 
+def newest_file(directory: Path) -> Path | None:
+    """Returns the newest checkpoint by its name; nothing is changed, so the server may be at work there."""
+    orders = {order: path for path in directory.glob("*.safetensors") if (order := _order(path.name)) is not None}
+    return orders[max(orders)] if orders else None
+
+
 def read_checkpoint(path: Path) -> State:
     """Returns the state in one checkpoint file.
 

@@ -190,6 +190,10 @@ class SessionTable:
         self.expired += before - len(self._live)
         return before - len(self._live)
 
+    def __len__(self) -> int:
+        """Number of live sessions, without looking at leases."""
+        return len(self._live)
+
     @property
     def live(self) -> list[Session]:
         """The sessions by slot, without looking at leases."""

@@ -5,6 +5,7 @@ checkpoints/              the newest whole states
 evaluations.csv           one line a finished evaluation
 evaluations/<n>.safetensors   versions that wait for their evaluation
 policy-best.safetensors, policy-last.safetensors
+and the diary: run.yaml, progress.csv, episodes.csv, activity.json
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 from adql.errors import CheckpointError, InputError, StoreLostError
 from adql.files import remove_leftovers, write_atomically
 from adql.parameters.checkpoints import Checkpoints
+from adql.parameters.diary import Diary
 from adql.parameters.evaluation_log import EvaluationLog
 from adql.parameters.policies import CHECKSUM, StoredPolicy, checksum_of
 from adql.parameters.run_record import Task
@@ -40,6 +42,7 @@ class Volume:
         self._watermark = Watermark(directory / "watermark")
         self.checkpoints = Checkpoints(directory / "checkpoints")
         self.log = EvaluationLog(directory / "evaluations.csv")
+        self.diary = Diary(directory)
 
     def record(self) -> VolumeRecord | None:
         """Returns what the volume knows, None if it knows no run; without watermark, by the newest checkpoint.

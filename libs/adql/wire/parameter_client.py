@@ -7,13 +7,14 @@ held; after a restart of the server the client asks what survived and sends the 
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TypeVar
 
 import msgspec
 
 from adql.encodings import from_wire, to_wire
 from adql.errors import AdqlError, MalformedBodyError, TransportError, UnknownSessionError
-from adql.types import Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
+from adql.types import Account, Array, ArraySpec, Float32Array, Parameters, PushAnswer, RunState, Version
 from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response, Token
 from adql.wire.delivery import Answer, Delivery
@@ -89,6 +90,7 @@ class ParameterClient:
         self._clock, self._on_retry, self._on_success, self._on_answer = clock, on_retry, on_success, on_answer
         self._begun_at = 0.0
         self._steps_told, self._steps_before = 0, 0
+        self._accounts = 0
         self.session, self.slot = "", 0
         self.lease_seconds = 0.0
         """How long the session may be silent."""
@@ -142,6 +144,12 @@ class ParameterClient:
             self._reported(environment_steps)  # under the new session
         self._look_after_held()
 
+    def tell(self, account: Account) -> None:
+        """Tells what this process did since it last told; for the run's report, and of no weight for its learning."""
+        if not self._told(account):
+            self._told(account)  # under the new session
+        self._look_after_held()
+
     def close(self) -> None:
         """Ends the session if the server can be reached, and closes the connections."""
         if self._pending is not None:
@@ -163,6 +171,7 @@ class ParameterClient:
         self.session, self.slot = registered.session, registered.slot
         self.lease_seconds = registered.lease_seconds
         self._delivery.start_session()
+        self._accounts = 0
 
     def _reported(self, environment_steps: int) -> bool:
         body = msgspec.json.encode({"environment_steps": environment_steps - self._steps_before})
@@ -172,6 +181,16 @@ class ParameterClient:
             self._lease_again()
             return False
         self._steps_told = max(self._steps_told, environment_steps)
+        return True
+
+    def _told(self, account: Account) -> bool:
+        body = msgspec.json.encode({"number": self._accounts, **asdict(account)})
+        try:
+            self._retried(lambda: self._requested("POST", routes.account(self.session), _JSON, [body]))
+        except UnknownSessionError:
+            self._lease_again()
+            return False
+        self._accounts += 1
         return True
 
     def _lease_again(self) -> None:

@@ -1,7 +1,8 @@
 """Paths, header names and media types: what both sides of the wire have to agree on."""
 
 SESSIONS = "/v1/sessions"
-"""POST registers; GET and DELETE with the session behind it; POST .../progress reports environment steps."""
+"""POST registers; GET and DELETE with the session behind it; POST .../progress reports environment steps,
+POST .../account training episodes and where the time went."""
 PARAMETERS = "/v1/parameters"
 """GET pulls; ``wait`` makes it a long poll, If-None-Match names the version at hand."""
 UPDATES = "/v1/updates"
@@ -47,3 +48,8 @@ def session(identifier: str) -> str:
 def progress(identifier: str) -> str:
     """Returns the path to which one session reports its environment steps."""
     return f"{SESSIONS}/{identifier}/progress"
+
+
+def account(identifier: str) -> str:
+    """Returns the path to which one session tells what it did."""
+    return f"{SESSIONS}/{identifier}/account"

@@ -14,7 +14,7 @@ from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
-from adql_services.learner.reporting import EpisodeFile, MetricsReport, observe_answer
+from adql_services.learner.reporting import MetricsReport, Teller, observe_answer
 from adql_services.runtime.outage import Outage
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
@@ -34,7 +34,7 @@ class _Process:
     parameters: ParameterClient
     replay: ReplayClient
     stopwatch: Stopwatch
-    episodes_file: EpisodeFile
+    teller: Teller
     learning_rate: Schedule
     report: MetricsReport
 
@@ -50,7 +50,6 @@ def run(specification: RunSpecification, settings: LearnerSettings) -> int:
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
     with ExitStack() as stack:  # on every way out everything is closed, what was opened last first
-        episodes_file = stack.enter_context(closing(EpisodeFile(settings.episodes_file, specification.goal)))
         parameters = stack.enter_context(closing(_parameter_client(specification, settings, network, worker)))
         start = parameters.register()
         replay = stack.enter_context(closing(_replay_client(specification, settings, parameters, worker)))
@@ -60,22 +59,30 @@ def _work(specification: RunSpecification, settings: LearnerSettings, worker: Wo
         _tell_registered(settings.role, parameters)
         worker.ready()
         learning_rate = specification.algorithm.learning_rate.build()
-        _drive(_Process(assembly, parameters, replay, stopwatch, episodes_file, learning_rate, MetricsReport()), worker)
+        teller = Teller(parameters, specification.goal, time.monotonic)
+        _drive(_Process(assembly, parameters, replay, stopwatch, teller, learning_rate, MetricsReport()), worker)
 
 
 def _drive(process: _Process, worker: Worker) -> None:
     while worker.goes_on():
         if process.parameters.state.is_over:
-            _idle(process.assembly, process.parameters, worker)
+            _idle(process, process.parameters, worker)
             continue
         process.assembly.loop.turn()
         _tell(process)
+    _rest(process)
+
+
+def _rest(process: _Process) -> None:
+    """Comes to rest: all that was done is reported and told."""
     process.assembly.loop.close()
+    _tell(process)
+    process.teller.tell_all(process.stopwatch)
 
 
-def _idle(assembly: Assembly, parameters: ParameterClient, worker: Worker) -> None:
+def _idle(process: _Process, parameters: ParameterClient, worker: Worker) -> None:
     """The run is over: reports what was done, then waits for a new status without spending the processor."""
-    assembly.loop.close()
+    _rest(process)
     until = time.monotonic() + parameters.lease_seconds / REPORTS_A_LEASE
     while parameters.state.is_over and (left := until - time.monotonic()) > 0:
         worker.beat()
@@ -92,10 +99,11 @@ def _tell(process: _Process) -> None:
     assembly, parameters, report = process.assembly, process.parameters, process.report
     if assembly.collector is not None:
         episodes = assembly.collector.take_episodes()
-        process.episodes_file.write(episodes, parameters.slot, parameters.state)
+        process.teller.note(episodes)
         report.publish_acting(assembly.collector, episodes)
     if assembly.study is not None:
         report.publish_learning(assembly.study, process.learning_rate)
+    process.teller.tell(process.stopwatch)
     report.publish_time(process.stopwatch)
     report.publish_wire(parameters, process.replay)
 

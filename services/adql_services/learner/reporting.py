@@ -1,69 +1,73 @@
-"""What a learner or an actor tells: Prometheus metrics, and one CSV line a training episode."""
+"""What a learner or an actor tells: Prometheus metrics, and accounts of what it did for the run's report."""
 
+import math
 import time
-from collections.abc import Iterable, Sequence
-from io import FileIO
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from adql.agent.activity import Stopwatch
 from adql.agent.actor import Episode
 from adql.agent.collector import Collector
 from adql.agent.evaluation import success_by_goal
 from adql.agent.study import Study
-from adql.episodes import EpisodeRecord
-from adql.errors import InputError
 from adql.schedules import Schedule
 from adql.telemetry import metrics
-from adql.telemetry.logs import get_logger
-from adql.types import RunState
+from adql.types import Account, Activity
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
 
+EVERY_SECONDS = 1.0
+MAX_EPISODES = 400
+"""Of one account: as many as fit into 64 KB of JSON."""
+MAX_WAITING = 10_000
+"""Episodes that wait to be told."""
 
-class EpisodeFile:
-    """Appends episodes to one file that several learners share: each write is one appended block of whole lines.
+_Played = tuple[float, int, float, int, float, bool | None]
+_COLUMNS = ("unix_seconds", "environment_steps", "returns", "lengths", "epsilons", "successes")
+"""Of an account, in the order of what was played."""
 
-    Where the environment does not say it, an episode is a success when its return reaches ``goal``.
 
-    Raises:
-        InputError: the file cannot be opened; only at construction. A disk that is full later does not stop learning.
+class Teller:
+    """Tells the parameter server once a second what this process did, for the run's report.
+
+    Where the environment does not say it, an episode is a success when its return reaches ``goal``. What waits to be
+    told is bounded: of more episodes than that the oldest are not told. ``clock`` is monotonic, in seconds.
     """
 
-    def __init__(self, path: Path | None, goal: float | None) -> None:
-        self._goal = goal
-        try:
-            self._stream = path.open("ab", buffering=0) if path else None
-        except OSError as error:
-            raise InputError(
-                f"cannot write ADQL_EPISODES_FILE={path}: {error.strerror}; name a file that can be written, or none"
-            ) from None
-        self._broken = False
+    def __init__(self, client: ParameterClient, goal: float | None, clock: Callable[[], float]) -> None:
+        self._client, self._goal, self._clock = client, goal, clock
+        self._next = clock() + EVERY_SECONDS
+        self._waiting: deque[_Played] = deque(maxlen=MAX_WAITING)
+        self._told_seconds: Mapping[Activity, float] = {}
 
-    def write(self, episodes: Iterable[Episode], slot: int, state: RunState) -> None:
-        """Appends a line an episode."""
-        now, steps = time.time(), state.clocks.environment_steps
-        lines = "".join(f"{self._record(now, slot, steps, episode).line()}\n" for episode in episodes)
-        if self._stream and lines:
-            self._append(self._stream, lines.encode())
+    def note(self, episodes: Iterable[Episode]) -> None:
+        """Takes finished episodes; one whose return is no finite number has no line."""
+        now, steps = time.time(), self._client.state.clocks.environment_steps
+        for episode in episodes:
+            if math.isfinite(episode.episode_return):
+                success = success_by_goal(episode.success, episode.episode_return, self._goal)
+                self._waiting.append((now, steps, episode.episode_return, episode.length, episode.epsilon, success))
 
-    def close(self) -> None:
-        """Closes the file."""
-        if self._stream:
-            self._stream.close()
+    def tell(self, stopwatch: Stopwatch) -> None:
+        """Tells when it is time, or when there is enough to tell."""
+        if self._clock() >= self._next or len(self._waiting) >= MAX_EPISODES:
+            self._tell(stopwatch)
 
-    def _record(self, now: float, slot: int, steps: int, episode: Episode) -> EpisodeRecord:
-        success = success_by_goal(episode.success, episode.episode_return, self._goal)
-        return EpisodeRecord(now, slot, steps, episode.episode_return, episode.length, episode.epsilon, success)
+    def tell_all(self, stopwatch: Stopwatch) -> None:
+        """Tells what is left."""
+        self._tell(stopwatch)
+        while self._waiting:
+            self._tell(stopwatch)
 
-    def _append(self, stream: FileIO, lines: bytes) -> None:
-        """An outage is told once, when it begins."""
-        try:
-            stream.write(lines)
-            self._broken = False
-        except OSError as error:
-            if not self._broken:
-                get_logger().error("episodes are not written; learning goes on", error=str(error))
-            self._broken = True
+    def _tell(self, stopwatch: Stopwatch) -> None:
+        self._next = self._clock() + EVERY_SECONDS
+        played = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_EPISODES))]
+        columns = dict(zip(_COLUMNS, zip(*played, strict=True), strict=True)) if played else {}
+        growth = {what: total - self._told_seconds.get(what, 0.0) for what, total in stopwatch.seconds.items()}
+        spent = {what: seconds for what, seconds in growth.items() if seconds > 0.0}
+        if played or spent:
+            self._client.tell(Account(activity_seconds=spent, **columns))
+            self._told_seconds = dict(stopwatch.seconds)
 
 
 class MetricsReport:

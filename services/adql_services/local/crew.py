@@ -12,14 +12,11 @@ from adql_services.local.fleet import ACTOR_LEARNERS, Fleet
 from adql_services.local.keeper import StoreKeeper, named_store
 from adql_services.local.processes import Supervisor
 from adql_services.local.run_directory import RunDirectory
-from adql_services.local.watch import Watch
 
 STOP_SECONDS = 15.0
 """From a signal to the end of the last process; who needs longer is killed."""
 ACTOR_LEARNERS_SECONDS = 8.0
 """Of these, for learners and actors; a healthy one needs less than 6 s."""
-ACTIVITY_SECONDS = 3.0
-"""Of these, for asking them where their time went."""
 
 
 class Crew:
@@ -29,8 +26,6 @@ class Crew:
         self._specification, self._directory, self._say = specification, directory, say
         self._supervisor = Supervisor(say)
         self._keeper: StoreKeeper | None = None
-        self.activities: dict[str, dict[str, float]] = {}
-        """Seconds by learner or actor and activity, of those that could be asked at their end."""
 
     def start(self, rendezvous: Rendezvous) -> None:
         """Starts the store, then everything else."""
@@ -73,15 +68,10 @@ class Crew:
         store = self._keeper.cpu_seconds() if self._keeper else 0.0
         return self._supervisor.cpu_seconds() + store + own_cpu_seconds()
 
-    def stop_actor_learners(self, watch: Watch, *others: str) -> None:
+    def stop_actor_learners(self, *others: str) -> None:
         """Ends learners and actors, and ``others`` with them: what they send last is counted before the servers end."""
-        start = time.monotonic()
         actor_learners = [name for name in self._supervisor.children if name.startswith(ACTOR_LEARNERS)]
-        for name in actor_learners:
-            if time.monotonic() < start + ACTIVITY_SECONDS and (found := watch.activity_seconds(name)):
-                before = self.activities.get(name, {})  # of a life before this one
-                self.activities[name] = {what: before.get(what, 0.0) + seconds for what, seconds in found.items()}
-        self._supervisor.stop([*actor_learners, *others], start + ACTOR_LEARNERS_SECONDS - time.monotonic())
+        self._supervisor.stop([*actor_learners, *others], ACTOR_LEARNERS_SECONDS)
 
     def start_actor_learners_again(self) -> None:
         """Brings back those that ``stop_actor_learners`` ended."""

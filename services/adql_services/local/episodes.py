@@ -32,6 +32,8 @@ class EpisodeTail:
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
+            if file.seek(0, 2) < self._offset:  # the file was thinned out
+                self._offset = file.tell()
             file.seek(self._offset)
             whole, newline, _ = file.read().rpartition(b"\n")
         self._offset += len(whole) + len(newline)

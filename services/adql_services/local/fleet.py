@@ -61,7 +61,6 @@ class Fleet:
             side=self._rendezvous.socket(f"{name}-side"),
             parameter_server_url=self._rendezvous.socket(PARAMETER_SERVER),
             replay_url=self._rendezvous.socket(REPLAY),
-            episodes_file=self._directory.episodes,
         )
         return self._child(name, "learner", settings)
 

@@ -7,9 +7,10 @@ from html import escape
 from adql.config import RunSpecification, to_annotated_yaml
 from adql.episodes import EpisodeRecord
 from adql.files import write_atomically
+from adql.parameters.course import Moment, read_moments
 from adql_services.local.charts import Band, Line, Point, bar_chart, line_chart, share_chart, smoothed, thinned
 from adql_services.local.episodes import read_episodes
-from adql_services.local.history import Evaluated, Moment, read_evaluations, read_moments
+from adql_services.local.history import Evaluated, read_evaluations
 from adql_services.local.progress import counted
 from adql_services.local.report_style import STYLE
 from adql_services.local.report_tiles import tiles
@@ -210,13 +211,13 @@ def _environment_steps(summary: Tree, who: str) -> str:
 
 
 def _by_slot_of(who: str) -> str:
-    # Slots are leased by the server: they are not the numbers of processes, which "Where the time went" shows.
+    # Slots are leased by the server: they are not the numbers of processes.
     return f"by slot; {'an' if who == 'actor' else 'a'} {who} that comes back may get another one"
 
 
 def _activities(summary: Tree) -> str:
     activities = summary.get("activity_seconds", {})
-    hint = "share of each process that acts or learns, where it could be asked"
+    hint = "share of each process that acts or learns, by its slot"
     return _figure("Where the time went", hint, share_chart(activities) if activities else None)
 
 

@@ -46,11 +46,12 @@ def _returns(specification: RunSpecification, summary: Tree) -> list[Tile]:
 
 def _costs(specification: RunSpecification, summary: Tree) -> list[Tile]:
     staleness, restarts = summary["staleness"] or {"mean": 0.0, "max": 0}, summary["process_restarts"]
+    cpu = summary["cpu_seconds"]
     return [
         ("Env steps", f"{summary['environment_steps']:,}", f"of {specification.training.environment_steps:,}"),
         ("Learner steps", f"{summary['learner_steps']:,}", counted(summary["version"]["number"], "update")),
         ("Wall time", f"{summary['wall_seconds']:,.1f} s", "since the first environment step"),
-        ("CPU time", f"{summary['cpu_seconds']:,.1f} s", "all processes"),
+        *([("CPU time", f"{cpu:,.1f} s", "all processes")] if cpu is not None else []),
         ("Mean staleness", f"{staleness['mean']:.2f}", f"at most {counted(staleness['max'], 'version')}"),
         *([("Restarts", f"{restarts:,}", "of processes that had died")] if restarts else []),
     ]

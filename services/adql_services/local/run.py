@@ -10,7 +10,7 @@ from adql_services.local.addresses import Rendezvous
 from adql_services.local.crew import STOP_SECONDS, Crew
 from adql_services.local.ending import Ending, Step
 from adql_services.local.fleet import EVALUATOR
-from adql_services.local.history import History, read_evaluations
+from adql_services.local.history import read_evaluations
 from adql_services.local.meter import Meter
 from adql_services.local.report import write_report
 from adql_services.local.run_directory import RunDirectory
@@ -32,8 +32,9 @@ class LocalRun:
         evaluations = len(read_evaluations(directory.evaluations))
         self._view = make_view(specification, str(directory.path), sys.stderr, evaluations)
         self._crew = Crew(specification, directory, self._view.say)
-        self._history = History(directory.progress)
-        self._meter = Meter(self._history.earlier, self._crew.cpu_seconds)
+        self._earlier = read_summary(directory.summary)
+        used, steps = self._earlier.get("cpu_seconds") or 0.0, self._earlier.get("environment_steps", 0)
+        self._meter = Meter(used, steps, self._crew.cpu_seconds)
 
     def run(self) -> int:
         """Runs until goal, budget, plateau or a signal; writes summary and report. Returns 0, or 128 + a second signal.
@@ -76,7 +77,7 @@ class LocalRun:
             if step is Step.END:
                 return
             if step is Step.RETIRE:
-                self._crew.stop_actor_learners(watch)
+                self._crew.stop_actor_learners()
             elif step is Step.BRING_BACK:
                 self._view.say(
                     "the server lost what was not committed: the run is spent no longer, learners start again"
@@ -105,7 +106,6 @@ class LocalRun:
         with self._stop.waiting():
             observation = watch.look()
         self._meter.look(observation)
-        self._history.look(observation, self._meter.wall_seconds, self._meter.cpu_seconds)
         self._view.show(observation, self._crew.states())
         return observation
 
@@ -121,8 +121,8 @@ class LocalRun:
         deadline = time.monotonic() + STOP_SECONDS
         if self._stop.number is not None:
             self._view.say("stopping, and saving what was learned; a second Ctrl-C or SIGTERM ends at once")
-        confirmed = self._meter.wall_seconds, self._meter.cpu_seconds
-        self._crew.stop_actor_learners(watch, EVALUATOR)
+        confirmed = self._meter.cpu_seconds
+        self._crew.stop_actor_learners(EVALUATOR)
         observation = watch.look()
         self._meter.look(observation)
         self._view.close(self._status(observation, failure), observation)
@@ -168,21 +168,13 @@ class LocalRun:
         )
         return 128 + (self._stop.number or 0)
 
-    def _write_results(
-        self, observation: Observation, failure: AdqlError | None, confirmed: tuple[float, float]
-    ) -> None:
-        """A run that reached its goal took the ``confirmed`` wall and CPU seconds, another one all that it had."""
-        status, used = self._status(observation, failure), (self._meter.wall_seconds, self._meter.cpu_seconds)
-        self._history.write(observation, *used)
-        outcome = Outcome(
-            status,
-            *(confirmed if status == "reached" else used),
-            self._crew.restarts,
-            self._crew.activities,
-            str(failure) if failure else None,
-        )
-        earlier = read_summary(self._directory.summary)
-        summary = make_summary(self._specification, observation, outcome, earlier)
+    def _write_results(self, observation: Observation, failure: AdqlError | None, confirmed: float) -> None:
+        """A run that reached its goal took the ``confirmed`` CPU seconds, another one all that it had."""
+        status = self._status(observation, failure)
+        used = confirmed if status == "reached" else self._meter.cpu_seconds
+        restarts = self._earlier.get("process_restarts", 0) + self._crew.restarts
+        outcome = Outcome(status, used, restarts, str(failure) if failure else None)
+        summary = make_summary(self._specification, observation, outcome)
         write_summary(summary, self._directory.summary)
         write_report(self._specification, self._directory, summary)
         self._say_results(summary)

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from adql.config import RunSpecification, to_yaml
-from adql.episodes import EPISODES_HEADER
 from adql.errors import InputError
 from adql.files import hold_lock, write_atomically
 
@@ -173,7 +172,6 @@ class RunDirectory:
         for folder in (self.store, self.replay, self.logs):
             folder.mkdir()
         self.note_command(arguments)
-        self.episodes.write_text(f"{EPISODES_HEADER}\n", encoding="utf-8")
         self.write_specification(specification)
 
     def note_store(self, address: str) -> None:

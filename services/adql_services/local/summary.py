@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from adql_services.local.returns import return_text
 from adql_services.local.watch import Observation
 
 Tree = dict[str, Any]
-Activities = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +24,15 @@ class Outcome:
 
     status: str
     """reached, budget, plateau, stopped (by a signal) or failed."""
-    wall_seconds: float
-    cpu_seconds: float
+    cpu_seconds: float | None
+    """Of all processes; None where nobody could add them up."""
     process_restarts: int
-    activities: Activities
-    """Seconds by process that acts or learns and by activity, of this command."""
     reason: str | None = None
     """Why it failed."""
 
 
-def make_summary(
-    specification: RunSpecification, observation: Observation, outcome: Outcome, earlier: Mapping[str, Any]
-) -> Tree:
-    """Returns the summary of a run that ended with ``observation``; ``earlier`` is that of the commands before."""
+def make_summary(specification: RunSpecification, observation: Observation, outcome: Outcome) -> Tree:
+    """Returns the summary of a run that stands as ``observation`` tells."""
     run, state = observation.run, observation.state
     result = observation.run.get("evaluations", {})
     evaluation = result.get("reached") if outcome.status == "reached" else result.get("last")
@@ -49,8 +43,8 @@ def make_summary(
         "status": outcome.status,
         **({"reason": outcome.reason} if outcome.reason else {}),
         "goal": specification.goal,
-        "wall_seconds": round(outcome.wall_seconds, 3),
-        "cpu_seconds": round(outcome.cpu_seconds, 3),
+        "wall_seconds": round(run.get("wall_seconds", 0.0), 3),
+        "cpu_seconds": None if outcome.cpu_seconds is None else round(outcome.cpu_seconds, 3),
         "environment_steps": observation.environment_steps,
         "learner_steps": observation.learner_steps,
         "version": {"epoch": state.get("epoch"), "number": state.get("version")},
@@ -62,8 +56,8 @@ def make_summary(
         "evaluations_without_improvement": result.get("plateau", {}).get("evaluations", 0),
         "staleness": run.get("staleness"),
         "staleness_counts": run.get("staleness_counts", {}),
-        "activity_seconds": _added(earlier.get("activity_seconds", {}), outcome.activities),
-        "process_restarts": earlier.get("process_restarts", 0) + outcome.process_restarts,
+        "activity_seconds": run.get("activity_seconds", {}),
+        "process_restarts": outcome.process_restarts,
         "seeds": {"run": specification.run.seed, "evaluation": evaluation["task"]["seed"] if evaluation else None},
         "packages": _packages(),
         "python": platform.python_version(),
@@ -124,7 +118,7 @@ class _Earlier(msgspec.Struct):
     evaluation: _EarlierEvaluation | None = None
     evaluations_without_improvement: int = 0
     process_restarts: int = 0
-    activity_seconds: dict[str, dict[str, float]] = {}
+    cpu_seconds: float | None = None
 
 
 def _evaluation(result: Tree | None) -> Tree | None:
@@ -139,16 +133,6 @@ def _evaluation(result: Tree | None) -> Tree | None:
         "episodes": result["task"]["episodes"],
         "purpose": result["task"]["purpose"],
         "learner_steps": result["task"]["learner_steps"],
-    }
-
-
-def _added(before: Activities, now: Activities) -> Tree:
-    return {
-        process: {
-            activity: round(before.get(process, {}).get(activity, 0.0) + now.get(process, {}).get(activity, 0.0), 3)
-            for activity in sorted({*before.get(process, {}), *now.get(process, {})})
-        }
-        for process in sorted({*before, *now})
     }
 
 

@@ -1,7 +1,6 @@
 """Asks the services of a local run how it goes."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from adql_services.local.fleet import PARAMETER_SERVER, REPLAY
 Tree = dict[str, Any]
 TIMEOUT_SECONDS = 2.0
 """Of one question; short, since a run also ends when nobody answers."""
-_ACTIVITY = re.compile(r'^adql_learner_activity_seconds_total\{activity="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,6 @@ class Watch:
     """Polls; a service that does not answer just now leaves what was known."""
 
     def __init__(self, rendezvous: Rendezvous, episodes: Path) -> None:
-        self._rendezvous = rendezvous
         self._server = _connection(rendezvous, PARAMETER_SERVER)
         self._replay = _connection(rendezvous, REPLAY)
         self._tail = EpisodeTail(episodes)
@@ -107,15 +104,6 @@ class Watch:
             self._tail.mean_return(),
         )
         return self._newest
-
-    def activity_seconds(self, process: str) -> dict[str, float]:
-        """Returns where the time of the learner or actor of that name went; nothing if it does not answer."""
-        with _connection(self._rendezvous, f"{process}-side") as side:
-            try:
-                text = bytes(side.request("GET", routes.METRICS).body).decode()
-            except AdqlError:
-                return {}
-        return {activity: float(seconds) for activity, seconds in _ACTIVITY.findall(text)}
 
     def _evaluations(self, run: Tree) -> tuple[Tree, ...]:
         reported = run.get("evaluations", {}).get("reported", 0)

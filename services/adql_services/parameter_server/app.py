@@ -1,6 +1,6 @@
 """The routes: decode, ask the service, encode."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -8,9 +8,10 @@ from pydantic import Field
 
 from adql.config import MAX_EPISODES
 from adql.encodings import from_wire, to_wire
+from adql.episodes import EpisodeRecord
 from adql.errors import MalformedBodyError, UnavailableError, WireVersionError
 from adql.parameters.run_record import Episodes
-from adql.types import ArraySpec, Update, Version
+from adql.types import Activity, ArraySpec, Update, Version
 from adql.wire import codec, routes
 from adql.wire.run_state import to_header
 from adql_services.parameter_server.metrics_report import receiving
@@ -25,8 +26,14 @@ BODY_SLACK_BYTES = 16 * 1024
 MAX_LEARNER_STEPS = 1_000_000
 """Of one update."""
 MAX_ETAG_LENGTH = 64
+MAX_EPISODES_TOLD = 1_000
+"""In one account; fewer fit if their numbers are long, since the whole body is bounded, too."""
 SessionName = Annotated[str, Field(max_length=64)]
 Steps = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+Column = TypeVar("Column")
+EpisodeColumn = Annotated[list[Column], Field(max_length=MAX_EPISODES_TOLD)]
 
 
 class Registration(StrictModel):
@@ -42,6 +49,33 @@ class Progress(StrictModel):
     """A session's monotone counter."""
 
     environment_steps: Steps
+
+
+class Told(StrictModel):
+    """What a process did since it last told: its episodes column by column, and where its time went."""
+
+    number: Steps
+    """Of this session's accounts: 0, 1, 2 …"""
+    unix_seconds: EpisodeColumn[Annotated[float, Field(ge=0.0)]]
+    environment_steps: EpisodeColumn[Steps]
+    returns: EpisodeColumn[float]
+    lengths: EpisodeColumn[Steps]
+    epsilons: EpisodeColumn[Annotated[float, Field(ge=0.0, le=1.0)]]
+    successes: EpisodeColumn[bool | None]
+    activity_seconds: dict[Activity, Annotated[float, Field(ge=0.0)]]
+
+    def episodes(self, slot: int) -> list[EpisodeRecord]:
+        """Returns them as lines of episodes.csv.
+
+        Raises:
+            MalformedBodyError: the columns are not equally long.
+        """
+        columns = (self.returns, self.lengths, self.epsilons, self.successes)
+        try:
+            rows = list(zip(self.unix_seconds, self.environment_steps, *columns, strict=True))
+        except ValueError:
+            raise MalformedBodyError("the columns of episodes are not equally long; send one entry each") from None
+        return [EpisodeRecord(moment, slot, *rest) for moment, *rest in rows]
 
 
 class Report(StrictModel):
@@ -130,6 +164,14 @@ def _add_sessions(app: FastAPI) -> None:
     async def progress(request: Request, session: SessionName, body: Progress) -> Response:
         service = _service(request)
         service.progress(session, body.environment_steps)
+        return _json(service, {})
+
+    @app.post(routes.account("{session}"))
+    async def account(request: Request, session: SessionName, body: Told) -> Response:
+        """An account whose number was told before changes nothing."""
+        service = _service(request)
+        found, _ = service.session(session)
+        service.diary.take(found, body.number, body.episodes(found.slot), body.activity_seconds)
         return _json(service, {})
 
 

@@ -128,6 +128,7 @@ def _owned(opened: Opened) -> Opened:
     machine = opened.machine
     opened.volume.remember(machine.identity, opened.state.mark)
     opened.volume.log.load(machine.evaluations)
+    opened.volume.diary.load(machine.specification, machine.clocks)
     machine.committed(opened.state)
     machine.available = True
     return opened

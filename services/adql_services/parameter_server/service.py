@@ -8,6 +8,7 @@ from adql.config import RunSpecification
 from adql.encodings import to_wire
 from adql.errors import AdqlError, CheckpointError, StoreUnavailableError, UnavailableError
 from adql.parameters import run_record
+from adql.parameters.diary import Diary
 from adql.parameters.server import PushResult
 from adql.parameters.sessions import Role, Session
 from adql.telemetry import metrics
@@ -18,6 +19,7 @@ from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
 from adql_services.parameter_server.metrics_report import MetricsReport
 from adql_services.parameter_server.opening import Opened
+from adql_services.parameter_server.recorder import Recorder
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
 
@@ -43,6 +45,7 @@ class ParameterService:
             on_available=self._on_available,
         )
         self._report = MetricsReport(opened.machine.clocks)
+        self._recorder = Recorder(opened.machine, opened.volume.diary)
         self._reporting = asyncio.Lock()
         self._pull_body: tuple[Version, list[codec.Buffer]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,7 +56,8 @@ class ParameterService:
         """Begins the background work."""
         self._report.begin(self._machine)
         self._publish()
-        self._tasks = [asyncio.create_task(work) for work in (self._commit_for_ever(), self._wait_for_end())]
+        works = (self._commit_for_ever(), self._wait_for_end(), self._recorder.run())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def finish(self) -> None:
         """Commits, writes last policy and checkpoint, and ends the background work."""
@@ -61,7 +65,10 @@ class ParameterService:
         self._changes.close()
         await asyncio.gather(self._tasks[0])
         self._tasks[1].cancel()
+        self._recorder.end()
+        await asyncio.gather(self._tasks[2])
         if self._shutdown.failure is None:
+            await self._recorder.finish()
             await self._committer.finish()
 
     async def _commit_for_ever(self) -> None:
@@ -117,7 +124,14 @@ class ParameterService:
 
     def describe(self) -> dict[str, Any]:
         """Returns what the live view and the summary need."""
-        return self._report.describe(self._machine)
+        self._recorder.look()
+        told = {"wall_seconds": self.diary.wall_seconds, "activity_seconds": self.diary.activity_seconds()}
+        return self._report.describe(self._machine) | told
+
+    @property
+    def diary(self) -> Diary:
+        """What is told of the run on the volume."""
+        return self._volume.diary
 
     def results(self) -> Sequence[run_record.Result]:
         """Returns all evaluations in the order of their reports."""
@@ -252,6 +266,7 @@ class ParameterService:
             if task is None:
                 return False
             await self._take(run_record.result_of(task, episodes))
+        self._recorder.look()  # the clock of a goal stops at its confirmation
         self._changed()
         return True
 
