@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ def run(*words: str, check: bool = True, seconds: float = COMMAND_SECONDS, text:
     done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, cwd=ROOT, input=text)
     assert not check or done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+
+def load_into_cluster(*names: str) -> None:
+    """Gives images of the engine to the cluster."""
+    run(*shlex.split(os.environ.get("CLUSTER_LOAD", "kind load docker-image")), *names, seconds=600)
 
 
 def fails(*words: str, seconds: float = COMMAND_SECONDS) -> str:

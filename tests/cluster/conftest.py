@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.commands import Helm, Kubectl, run, tag
+from tests.cluster.commands import Helm, Kubectl, load_into_cluster, run, tag
 
 _NUMBERS = itertools.count(1)
 HERE = Path(__file__).parent
@@ -36,8 +36,7 @@ def built_images() -> str:
 def cluster(built_images: str) -> None:
     """A cluster that answers and has the images of this checkout."""
     run("kubectl", "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
-    load = shlex.split(os.environ.get("CLUSTER_LOAD", "kind load docker-image"))
-    run(*load, *(f"adql/{image}:{built_images}" for image in ("service", "learner")), seconds=600)
+    load_into_cluster(*(f"adql/{image}:{built_images}" for image in ("service", "learner")))
 
 
 @contextmanager

@@ -50,6 +50,10 @@ class Release:
         """Returns its pods that are not being deleted."""
         return self.kubectl.pods(component, self.name)
 
+    def selector(self, component: str) -> str:
+        """Returns what selects the pods of a component."""
+        return f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
+
     def uids(self, component: str | None = None) -> set[str]:
         """Returns which pods there are."""
         return {pod["metadata"]["uid"] for pod in self.pods(component)}
