@@ -54,7 +54,7 @@ NETWORKS: Schema = {
     "type": "array",
     "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]+$"},
 }
-NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$", "maxLength": 53}
+NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$", "maxLength": 35}
 """A part of the name of an object, or nothing."""
 SHARE: Schema = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"}
 """A number of pods, or a percentage."""

@@ -1,0 +1,116 @@
+"""Names, labels and selectors: what never changes, and what belongs to which release."""
+
+import pytest
+
+from tests.deploy.copies import copied, with_bug
+from tests.deploy.features import CASES, FEATURES
+from tests.deploy.rendering import COMPONENTS, Object, Rendered, render
+
+IDENTITY = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
+STANDARD = {f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "part-of", "managed-by")}
+
+
+def immutable(rendered: Rendered) -> dict[str, Object]:
+    """What Kubernetes lets nobody change of a workload."""
+    fields = ("selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy")
+    workloads = rendered.of("Deployment") | rendered.of("StatefulSet")
+    return {name: {field: one["spec"].get(field) for field in fields} for name, one in workloads.items()}
+
+
+@pytest.mark.parametrize("feature", CASES)
+def test_selectors_and_claims_carry_name_instance_and_component_alone(feature: str):
+    for name, one in immutable(render(CASES[feature])).items():
+        assert set(one["selector"]["matchLabels"]) == IDENTITY, name
+        for claim in one["volumeClaimTemplates"] or ():
+            assert set(claim["metadata"]["labels"]) == IDENTITY and "annotations" not in claim["metadata"], name
+
+
+def test_upgrade_over_versions_and_common_labels_changes_nothing_immutable(tmp_path):
+    chart = copied(tmp_path)
+    text = (chart / "Chart.yaml").read_text(encoding="utf-8")
+    next_one = text.replace("version: 0.1.0", "version: 0.2.0").replace('appVersion: "0.1.0"', 'appVersion: "0.3.0"')
+    assert next_one.count("0.1.0") == 0
+    (chart / "Chart.yaml").write_text(next_one, encoding="utf-8")
+    after = render(FEATURES["common labels and annotations"], chart=chart)
+    assert immutable(after) == immutable(render())
+    assert after.component("learner")["metadata"]["labels"]["app.kubernetes.io/version"] == "0.3.0"
+
+
+def test_planted_version_in_a_selector_is_seen(tmp_path):
+    right = "app.kubernetes.io/component: {{ .component }}\n"
+    chart = with_bug(tmp_path, "templates/_names.tpl", right, f"{right}helm.sh/chart: adql\n")
+    assert immutable(render(chart=chart)) != immutable(render())
+
+
+@pytest.mark.parametrize("feature", [name for name in CASES if "extra" not in name and "everything" not in name])
+def test_every_object_carries_the_standard_labels_and_the_namespace(feature: str):
+    for found in render(CASES[feature]).objects:
+        assert set(found["metadata"]["labels"]) >= STANDARD, found["metadata"]["name"]
+        assert found["metadata"]["namespace"] == "training", found["metadata"]["name"]
+
+
+def test_common_labels_and_annotations_are_on_every_object_and_the_labels_on_every_pod():
+    rendered = render(FEATURES["common labels and annotations"])
+    for found in rendered.objects:
+        assert found["metadata"]["labels"]["example.org/team"] == "rl", found["metadata"]["name"]
+        assert found["metadata"]["annotations"]["example.org/cost"] == "42", found["metadata"]["name"]
+    assert all(pod["metadata"]["labels"]["example.org/team"] == "rl" for _, pod in rendered.pods())
+
+
+@pytest.mark.parametrize("feature", CASES)
+def test_every_selector_selects_the_pods_of_its_component_and_no_others(feature: str):
+    rendered = render(CASES[feature])
+    pods = {name: pod["metadata"]["labels"] for name, pod in rendered.pods()}
+    for kind in ("Service", "PodDisruptionBudget", "Deployment", "StatefulSet"):
+        for name, one in rendered.of(kind).items():
+            selector = one["spec"]["selector"].get("matchLabels", one["spec"]["selector"])
+            assert [pod for pod, labels in pods.items() if selector.items() <= labels.items()] == [name], kind
+
+
+def test_headless_services_answer_for_pods_that_are_not_ready():
+    for name, one in render().of("Service").items():
+        assert one["spec"]["clusterIP"] == "None" and one["spec"]["publishNotReadyAddresses"] is True, name
+    for name, one in render().of("StatefulSet").items():
+        assert one["spec"]["serviceName"] == name and name in render().of("Service")
+
+
+def test_clients_find_the_servers_under_the_names_of_the_services():
+    rendered = render()
+    for component, server, port in (("learner", "parameter-server", 8420), ("learner", "replay", 8430)):
+        (container,) = rendered.component(component)["spec"]["template"]["spec"]["containers"]
+        variable = f"ADQL_{server.upper().replace('-', '_')}_URL"
+        (url,) = [one["value"] for one in container["env"] if one["name"] == variable]
+        assert url == f"http://adql-{server}:{port}"
+        assert port in [one["port"] for one in rendered.the("Service", f"adql-{server}")["spec"]["ports"]]
+
+
+@pytest.mark.parametrize(
+    ("release", "values", "prefix"),
+    [
+        ("adql", {}, "adql"),
+        ("mine", {}, "mine-adql"),
+        ("mine", {"nameOverride": "q"}, "mine-q"),
+        ("mine", {"fullnameOverride": "whole"}, "whole"),
+        ("a" * 53, {}, "a" * 35),
+    ],
+)
+def test_names_begin_with_the_release(release: str, values: dict, prefix: str):
+    rendered = render(values, release=release)
+    names = [found["metadata"]["name"] for found in rendered.objects]
+    assert all(name.startswith(prefix) for name in names)
+    assert set(names) >= {f"{prefix}-{component}" for component in COMPONENTS}
+    assert max(map(len, names)) <= 63
+    # Pods of a StatefulSet carry its name and a hash in one label of at most 63 characters.
+    assert max(map(len, rendered.of("StatefulSet"))) <= 63 - len("-0123456789")
+
+
+def test_two_releases_in_one_namespace_share_no_object_and_no_pod():
+    first, second = render(release="first"), render(release="second")
+    names = [{(found["kind"], found["metadata"]["name"]) for found in one.objects} for one in (first, second)]
+    assert names[0].isdisjoint(names[1])
+    others = [pod["metadata"]["labels"] for _, pod in second.pods()]
+    for one in (*first.of("Service").values(), *first.of("StatefulSet").values(), *first.of("NetworkPolicy").values()):
+        spec = one["spec"]
+        selector = spec.get("podSelector", spec.get("selector"))
+        wanted = selector.get("matchLabels", selector)
+        assert not any(wanted.items() <= labels.items() for labels in others), one["metadata"]["name"]
