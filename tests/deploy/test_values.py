@@ -1,0 +1,244 @@
+"""What values may be: wrong ones are refused by name, impossible ones with the way out, and each one does something."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+
+from adql.config import RunSpecification, specification_from
+from tests.deploy.copies import copied
+from tests.deploy.features import DIGEST, EVERYTHING, FEATURES
+from tests.deploy.rendering import CHART, merged, render, texts, values_of
+from tools.chart.__main__ import main as generate
+from tools.chart.comments import at, has
+from tools.chart.schema import RUN
+
+TREE = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+
+def refusal(values: dict[str, Any]) -> str:
+    """What Helm says against ``values``."""
+    with pytest.raises(helm_python.HelmError) as refused:
+        render(values)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "place", "key"),
+    [
+        ("learner.replicas=3", "/learner", "replicas"),
+        ("image.learner.tag=3", "/image/learner", "tag"),
+        ("learnr.replicaCount=3", "", "learnr"),
+        ("learner.resources.limit.memory=1Gi", "/learner/resources", "limit"),
+        ("run.algorithm.gama=0.9", "/run/algorithm", "gama"),
+        ("run.learner.count=3", "/run", "learner"),
+        ("metrics.serviceMonitor.labels.release=x", "/metrics/serviceMonitor", "labels"),
+    ],
+)
+def test_unknown_key_is_refused_by_name(assignment: str, place: str, key: str):
+    assert f"at '{place}': additional properties '{key}' not allowed" in refusal(values_of(assignment))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "place"),
+    [
+        ("learner.replicaCount=-1", "/learner/replicaCount"),
+        ("learner.replicaCount=2.5", "/learner/replicaCount"),
+        ("learner.role=acter", "/learner/role"),
+        ("image.service.digest=sha256:12", "/image/service/digest"),
+        ("auth.enabled=no", "/auth/enabled"),
+        ("replay.persistence.size=1 GB", "/replay/persistence/size"),
+        ("logFormat=xml", "/logFormat"),
+        ("redis.external.url=http://x", "/redis/external/url"),
+        ("run.update.rule=mean", "/run/update/rule"),
+        ("run.algorithm.gamma=1.5", "/run/algorithm/gamma"),
+        ("run.training.goal=high", "/run/training/goal"),
+        ("commonLabels.a=1", "/commonLabels/a"),
+        ("autoscaling.minReplicas=0", "/autoscaling/minReplicas"),
+    ],
+)
+def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
+    assert f"at '{place}'" in refusal(values_of(assignment))
+
+
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (("redis.external.url=redis://x",), ("valkey.enabled", "redis.external.url", "valkey.enabled=false")),
+        (("valkey.enabled=false",), ("valkey.enabled is false", "redis.external.url", "set one of them")),
+        (("run.network.kind=nature",), ("run.network.kind nature", "PyTorch", "adql/learner-torch")),
+        (("run.network.kind=minatar",), ("run.network.kind minatar", "PyTorch", "adql/learner-torch")),
+        (("autoscaling.enabled=true", "controller.enabled=true"), ("/controller/enabled", "must be false")),
+    ],
+)
+def test_impossible_combination_is_refused_with_the_way_out(assignments: tuple[str, ...], words: tuple[str, ...]):
+    said = refusal(values_of(*assignments))
+    assert [word for word in words if word not in said] == []
+
+
+def test_way_out_of_an_impossible_combination_is_one():
+    render(values_of("redis.external.url=redis://x", "valkey.enabled=false"))
+    render(values_of("run.network.kind=nature", "image.learner.repository=adql/learner-torch"))
+    render(values_of("run.network.kind=nature", "image.learner.repository=example.org/mine"))
+
+
+OPEN = {"run.environment.kwargs"}
+"""Keys of others: what an environment takes."""
+
+
+def open_places(schema: Any, path: str = "") -> set[str]:
+    """Objects in a schema that take any key and any value, below ``path``."""
+    if "$ref" in schema:
+        return open_places(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], path)
+    found = {path} if schema.get("type") == "object" and schema.get("additionalProperties", True) is True else set()
+    for name, part in schema.get("properties", {}).items():
+        found |= open_places(part, f"{path}.{name}".lstrip("."))
+    for part in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else [])):
+        found |= open_places(part, path)
+    return found
+
+
+def test_schema_is_closed_but_for_objects_of_kubernetes_and_of_environments():
+    kubernetes = {
+        *("affinity", "tolerations", "topologySpreadConstraints", "extraVolumes", "extraVolumeMounts", "extraEgress"),
+        *("valueFrom", "claims", "extraObjects", "egress", "to", "from", "behavior"),
+    }
+    found = open_places(SCHEMA)
+    assert {path for path in found - OPEN if path.rpartition(".")[2] not in kubernetes} == set()
+    assert found >= OPEN
+
+
+def test_every_setting_of_a_run_is_known_to_the_schema():
+    texts({"run": RunSpecification().model_dump(mode="json")})
+    assert set(SCHEMA["properties"]["run"]["properties"]) == set(RunSpecification.model_fields)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {},
+        {"training": {"environment_steps": 50_000_000, "goal": None}, "replay": {"capacity_bytes": 4_294_967_296}},
+        {"algorithm": {"learning_rate": 0.00025, "optimizer": {"epsilon": 1e-8}}},
+        {"environment": {"id": "ale_py:ALE/Pong-v5", "kwargs": {"frameskip": 4, "mode": None}, "allow": ["ale_py"]}},
+        {"run": {"name": "007", "seed": 2_147_483_647}},
+    ],
+)
+def test_run_arrives_as_it_was_written(run: dict):
+    text = render({"run": run}).the("ConfigMap", "adql-run")["data"]["run.yaml"]
+    written = merged({"environment": {"id": "CartPole-v1"}}, run)
+    assert specification_from(yaml.safe_load(text)) == specification_from(written)
+
+
+def leaves(tree: dict[str, Any], schema: dict[str, Any], above: str = "") -> dict[str, dict[str, Any]]:
+    """Every key that the schema knows by itself, with its schema; a run is one of them."""
+    found = {}
+    for name in tree:
+        path, part = f"{above}{name}", schema["properties"][name]
+        if path != RUN and isinstance(tree[name], dict) and "properties" in part and "resources" not in path:
+            found |= leaves(tree[name], part, f"{path}.")
+        else:
+            found[path] = part
+    return found
+
+
+LEAVES = leaves(TREE, SCHEMA)
+OTHER: dict[str, Any] = {
+    "digest": DIGEST,
+    "size": "7Gi",
+    "maxSurge": 3,
+    "maxUnavailable": 4,
+    "interval": "7s",
+    "url": "redis://other:6379/0",
+    "maxmemory": "77mb",
+    "rewriteMinSize": "777mb",
+    "cidrs": ["10.7.7.7/32"],
+    "resources": {"limits": {"memory": "777Mi"}},
+    "nameOverride": "other",
+    "fullnameOverride": "other",
+    "prometheusAddress": "http://other",
+    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}}],
+    "extraEnv": [{"name": "OTHER", "value": "x"}],
+    "imagePullSecrets": ["other"],
+    "run": {"run": {"name": "other"}},
+}
+"""Another valid value, where the schema does not suggest one."""
+
+
+def another(path: str, schema: dict[str, Any]) -> Any:
+    """Returns a valid value that differs from the default of ``path``."""
+    name, default = path.rpartition(".")[2], at(TREE, path) if has(TREE, path) else None
+    if name in OTHER:
+        return OTHER[name]
+    if "enum" in schema:
+        return next(value for value in schema["enum"] if value != default)
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, int):
+        return default + 3
+    if isinstance(default, str):
+        return "other"
+    return [{"other": "x"}] if isinstance(default, list) else {"other": "x"}
+
+
+KNOWN = {"auth": {"existingSecret": "tokens"}, "valkey": {"existingSecret": "store"}}
+"""No generated secret, so that two renderings differ only by what was changed."""
+BASES = [
+    *(merged(EVERYTHING[name], KNOWN) for name in EVERYTHING),
+    KNOWN,
+    merged({"networkPolicy": {"enabled": True}}, KNOWN),
+    merged(KNOWN, FEATURES["external store"]),
+    merged(KNOWN, {"serviceAccount": {"create": False}}),
+]
+UNUSED = {
+    "auth.rotation": "rotates what the chart has generated; tests/deploy/test_secrets.py shows it",
+    "valkey.enabled": "is changed together with redis.external.url alone; one of the features",
+    "networkPolicy.apiServer.cidrs": "is the controller's, whose objects are still to come",
+}
+"""Values that change nothing here, and why."""
+
+
+def without_use(chart: Path, schemas: dict[str, Any]) -> list[str]:
+    """Returns the keys that change nothing, whatever else is set."""
+    before = [(base, texts(base, chart=chart)) for base in BASES]
+    used = (
+        any(changes(chart, base, then, nested(path, another(path, schema))) for base, then in before)
+        for path, schema in schemas.items()
+    )
+    return [path for path, one in zip(schemas, used, strict=True) if not one]
+
+
+def changes(chart: Path, base: dict[str, Any], before: dict[str, str], change: dict[str, Any]) -> bool:
+    try:
+        return texts(merged(base, change), chart=chart) != before
+    except helm_python.HelmError as error:
+        assert "meet the specifications" not in str(error) or "must be false" in str(error), error
+        return False  # the change and this base exclude each other
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+def test_every_value_changes_something(chart_with_dashboards):
+    assert set(without_use(chart_with_dashboards, LEAVES)) == set(UNUSED)
+
+
+@pytest.fixture(scope="module")
+def chart_with_dashboards(tmp_path_factory) -> Path:
+    """A chart that certainly has a dashboard and a rule."""
+    return copied(tmp_path_factory.mktemp("chart"), rules__a_yaml="groups: []\n", dashboards__a_json="{}\n")
+
+
+def test_planted_value_that_nothing_reads_is_seen(tmp_path):
+    chart = copied(tmp_path)
+    values = chart / "values.yaml"
+    text = values.read_text(encoding="utf-8")
+    values.write_text(text + "## @param another Read by nothing\nanother: 1\n", encoding="utf-8")
+    assert generate([str(chart)]) == 0
+    assert without_use(chart, {"another": {"enum": [2]}, "logFormat": LEAVES["logFormat"]}) == ["another"]
