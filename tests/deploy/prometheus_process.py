@@ -22,11 +22,16 @@ INTERVAL = "1s"
 Read = Callable[[], bytes]
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A scrape that timed out has hung up."""
+
+
 class PagesOnLoopback:
     """Serves /NAME on a TCP port by what ``read[NAME]`` returns: services of a local run listen on unix sockets."""
 
     def __init__(self, read: Mapping[str, Read]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(read))
+        self._server = _Server(("127.0.0.1", 0), _handler(read))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.address = f"127.0.0.1:{self._server.server_port}"
 
