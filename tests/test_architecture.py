@@ -15,6 +15,7 @@ ALLOWED = {
     "adql.schedules": set(),
     "adql.episodes": set(),
     "adql.files": set(),
+    "adql.bundle": {"adql.errors"},
     "adql.encodings": {"adql.types", "adql.errors"},
     "adql.config": {"adql.errors", "adql.schedules"},
     "adql.agent": {
@@ -31,7 +32,7 @@ ALLOWED = {
 }  # fmt: skip
 LIBRARIES = {
     *("adql.wire", "adql.telemetry", "adql.config", "adql.types", "adql.errors", "adql.schedules", "adql.encodings"),
-    *("adql.episodes", "adql.files"),
+    *("adql.episodes", "adql.files", "adql.bundle"),
 }
 SERVICES = {
     "adql_services.parameter_server": LIBRARIES | {"adql.parameters", "adql_services.runtime"},
@@ -39,6 +40,7 @@ SERVICES = {
     "adql_services.learner": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.selftest": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.evaluator": LIBRARIES | {"adql.agent", "adql_services.runtime"},
+    "adql_services.cluster": {"adql.bundle", "adql.config", "adql.errors", "adql_services.runtime"},
     "adql_services.local": LIBRARIES | {"adql.agent", "adql.parameters", "adql_services.runtime"},
 }
 HOMES = {
@@ -51,7 +53,7 @@ HOMES = {
     "yaml": {"adql.config"},
     "os.environ": {"adql.config.loading", "adql_services.cli"},  # the latter sets the number of BLAS threads
     "pickle": set(),
-    "kubernetes": set(),
+    "kubernetes": {"adql_services.cluster.api"},
     "psutil": {"adql_services.local"},
     "rich": {"adql_services.local.live"},
 }

@@ -1,6 +1,7 @@
 """The command line: ``adql COMMAND …``. Nothing heavy is imported before the command is known."""
 
 import argparse
+import functools
 import os
 import re
 import shutil
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known
+from adql_services.cluster import command_line
 
 if TYPE_CHECKING:
     from adql.config import RunSpecification
     from adql.errors import AdqlError
+    from adql_services.cluster.download import Completing
 
     Commands = argparse._SubParsersAction["_Parser"]
 
@@ -148,6 +151,8 @@ def _parser() -> _Parser:
         _add_selftest,
     ):
         add(commands)
+    command_line.add(commands, _completing)
+    _add_pod(commands)
     return parser
 
 
@@ -245,6 +250,14 @@ def _add_selftest(commands: "Commands") -> None:
     test.set_defaults(parser=test, command=_selftest)
 
 
+def _add_pod(commands: "Commands") -> None:
+    """Without help, so that it is not listed: `adql k8s` types it, in the parameter server's container."""
+    words = commands.add_parser("pod").add_subparsers(required=True, metavar="status | export")
+    for word, command in (("status", _pod_status), ("export", _pod_export)):
+        parser = words.add_parser(word)
+        parser.set_defaults(parser=parser, command=command)
+
+
 def _add_specification(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "specification",
@@ -326,6 +339,30 @@ def _probe(options: argparse.Namespace) -> int:
     if not (side := os.environ.get("ADQL_SIDE")):
         raise InputError("ADQL_SIDE is not set; set it to the address of the service's side port")
     print(probe(side, LIVE if options.live else READY))  # noqa: T201  the command's answer
+    return OK
+
+
+def _completing() -> "Completing":
+    from adql_services.local.results import complete
+
+    return functools.partial(complete, arguments=sys.argv)
+
+
+def _pod_status(options: argparse.Namespace) -> int:
+    import json
+
+    from adql.config import ParameterServerSettings, load_settings
+    from adql_services.parameter_server.inside import status
+
+    sys.stdout.write(json.dumps(status(load_settings(ParameterServerSettings))) + "\n")
+    return OK
+
+
+def _pod_export(options: argparse.Namespace) -> int:
+    from adql.config import ParameterServerSettings, load_settings
+    from adql_services.parameter_server.inside import export
+
+    export(load_settings(ParameterServerSettings), sys.stdout.buffer)
     return OK
 
 

@@ -1,0 +1,221 @@
+"""The Kubernetes API as far as ADQL needs it; the only module that imports its client.
+
+Objects are plain trees, as ``kubectl --output json`` shows them.
+"""
+
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.stream import portforward, stream
+
+from adql.errors import AdqlError, InputError, NotFoundError, RunFailedError
+from adql_services.cluster.execution import Execution
+
+Tree = dict[str, Any]
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+_FIELD_MANAGER = "adql"
+
+
+class Cluster:
+    """One namespace of one cluster, as the user of a kubeconfig.
+
+    Raises:
+        InputError: the kubeconfig names no cluster, or not the context that is asked for; at construction.
+        RunFailedError: the cluster cannot be reached, or does not allow it; in every method.
+        NotFoundError: the object that is named does not exist; in every method that names one.
+    """
+
+    def __init__(self, context: str | None = None, namespace: str | None = None) -> None:
+        self._configuration = client.Configuration()
+        self.context, own = _context(context)
+        self.namespace = namespace or own
+        try:
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                context=context, client_configuration=self._configuration
+            )
+        except config.ConfigException as error:
+            raise InputError(
+                f"the kubeconfig cannot be used: {error}; mend it, or name another by KUBECONFIG"
+            ) from None
+        self._configuration.retries = urllib3.Retry(0)
+        self._client = client.ApiClient(self._configuration)
+        core, apps = client.CoreV1Api(self._client), client.AppsV1Api(self._client)
+        self._core, self._apps = core, apps
+        self._lists: dict[str, Callable[..., Any]] = {
+            "pods": core.list_namespaced_pod,
+            "services": core.list_namespaced_service,
+            "persistentvolumeclaims": core.list_namespaced_persistent_volume_claim,
+            "events": core.list_namespaced_event,
+            "statefulsets": apps.list_namespaced_stateful_set,
+            "deployments": apps.list_namespaced_deployment,
+        }
+
+    # What there is
+
+    def objects(self, kind: str, selector: str = "") -> list[Tree]:
+        """Returns the objects of ``kind`` (pods, services, deployments …) with these labels."""
+        return self._items(self._lists[kind], self.namespace, label_selector=selector)
+
+    def everywhere(self, selector: str) -> list[Tree]:
+        """Returns the stateful sets with these labels of all namespaces; none where that may not be asked."""
+        return self._allowed(self._apps.list_stateful_set_for_all_namespaces, label_selector=selector)
+
+    def storage_classes(self) -> list[Tree] | None:
+        """Returns the storage classes, None where they may not be asked for."""
+        try:
+            return self._items(client.StorageV1Api(self._client).list_storage_class)
+        except AdqlError:
+            return None
+
+    def log(self, pod: str, container: str, *, lines: int | None = None, previous: bool = False) -> str:
+        """Returns the last ``lines`` of a container's log; ``previous``: of the one that ran before it."""
+        answer = self._asked(
+            self._core.read_namespaced_pod_log,
+            pod,
+            self.namespace,
+            container=container,
+            previous=previous,
+            **({} if lines is None else {"tail_lines": lines}),
+        )
+        return bytes(answer.data).decode(errors="replace")
+
+    def follow(self, pod: str, container: str, lines: int | None = None) -> Iterator[str]:
+        """Yields the lines of a container's log as they come, until it has ended."""
+        answer = self._asked(
+            self._core.read_namespaced_pod_log,
+            pod,
+            self.namespace,
+            container=container,
+            follow=True,
+            **({} if lines is None else {"tail_lines": lines}),
+            _request_timeout=(CONNECT_SECONDS, None),
+        )
+        return _lines(answer)
+
+    # What is done
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Sets the scale subresource of a deployment, and nothing else of it."""
+        body = {"spec": {"replicas": replicas}}
+        self._asked(
+            self._apps.patch_namespaced_deployment_scale,
+            deployment,
+            self.namespace,
+            body,
+            field_manager=_FIELD_MANAGER,
+        )
+
+    def execute(self, pod: str, container: str, command: Sequence[str]) -> Execution:
+        """Starts a command in a container; its output is read from what is returned."""
+        socket_of = self._streamed(
+            stream,
+            "connect_get_namespaced_pod_exec",
+            pod,
+            container=container,
+            command=list(command),
+            stdout=True,
+            stderr=True,
+            stdin=False,
+            tty=False,
+            capture_all=False,
+            binary=True,
+        )
+        return Execution(socket_of.sock)
+
+    def forward(self, pod: str, port: int) -> socket.socket:
+        """Returns a socket to ``port`` of a pod."""
+        forwarded = self._streamed(portforward, "connect_get_namespaced_pod_portforward", pod, ports=str(port))
+        connected: socket.socket = forwarded.socket(port)
+        return connected
+
+    # How it is asked
+
+    def _items(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> list[Tree]:
+        answer = self._asked(operation, *arguments, **options)
+        items: list[Tree] = json.loads(answer.data)["items"]
+        return items
+
+    def _allowed(self, operation: Callable[..., Any], **options: Any) -> list[Tree]:
+        try:
+            return self._items(operation, **options)
+        except AdqlError:
+            return []
+
+    def _asked(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        timeout = {"_request_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
+        try:
+            return operation(*arguments, _preload_content=False, **(timeout | options))
+        except ApiException as error:
+            raise self._refusal(error) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _streamed(self, over: Callable[..., Any], operation: str, pod: str, **options: Any) -> Any:
+        """A stream takes the place of its client's way to ask for a moment: it has a client of its own."""
+        method = getattr(client.CoreV1Api(client.ApiClient(self._configuration)), operation)
+        try:
+            return over(method, pod, self.namespace, _preload_content=False, **options)
+        except ApiException as error:
+            raise self._refusal(error) from None
+        except OSError as error:
+            raise self._unreachable(error) from None
+
+    def _refusal(self, error: ApiException) -> AdqlError:
+        said = _message(error)
+        if error.status == 404:
+            return NotFoundError(f"{said}; `adql k8s status` says what there is")
+        if error.status == 401 or "401 Unauthorized" in said:
+            return RunFailedError(f"the cluster of context {self.context} does not know you: log in to it again")
+        if error.status == 403 or "403 Forbidden" in said:
+            return RunFailedError(f"{said}; ask who runs the cluster for the right to, or name another --context")
+        return RunFailedError(f"the cluster refuses it: {said}; `adql k8s status` says more")
+
+    def _unreachable(self, error: Exception) -> AdqlError:
+        return RunFailedError(
+            f"cannot reach the cluster of context {self.context} at {self._configuration.host} "
+            f"({_cause(error)}); start it, or name another with --context"
+        )
+
+
+def _context(name: str | None) -> tuple[str, str]:
+    """Returns the context's name and its namespace."""
+    try:
+        contexts, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise InputError(
+            f"no cluster is known ({error}); make one, such as by `kind create cluster`, or name its file by KUBECONFIG"
+        ) from None
+    named = {context["name"]: context for context in contexts}
+    if name is not None and name not in named:
+        raise InputError(f"--context {name}: the kubeconfig has {', '.join(sorted(named)) or 'none'}; name one of them")
+    chosen: Mapping[str, Any] = named[name] if name is not None else active
+    return str(chosen["name"]), str(chosen["context"].get("namespace") or "default")
+
+
+def _message(error: ApiException) -> str:
+    """The API server's own words."""
+    status, *parts = str(error.reason).split(" -+-+- ")  # of a WebSocket: status, headers, body
+    try:
+        said = json.loads(error.body or parts[-1])["message"]
+    except (ValueError, KeyError, TypeError, IndexError):
+        said = status
+    return " ".join(str(said).split())
+
+
+def _cause(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return " ".join(str(reason).rpartition(": ")[2].split()) or type(reason).__name__
+
+
+def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[str]:
+    rest = b""
+    for chunk in answer.stream(amt=None, decode_content=False):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+    if rest:
+        yield rest.decode(errors="replace")

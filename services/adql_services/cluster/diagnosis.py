@@ -1,0 +1,165 @@
+"""What is wrong with a release, and the way out of it: read from its objects, and from the last words of its pods."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adql_services.cluster.release import Release, component_of, container_status, is_ready, name_of
+
+Tree = dict[str, Any]
+LastWords = Callable[[Tree, bool], str]
+"""Of a pod: the last line of its log that complains; True asks for the container that ran before this one."""
+FULL = 0.9
+"""Share of the parameter server's volume."""
+_STARTING = ("", "ContainerCreating", "PodInitializing")
+_START_FAILURES = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
+_SECTIONS = {"parameter-server": "parameterServer"}
+"""Sections of values.yaml that are not called as their component is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is around the pods of a release."""
+
+    claims: Sequence[Tree] = ()
+    classes: Sequence[Tree] | None = None
+    """Storage classes; None where nobody may ask."""
+    events: Sequence[Tree] = ()
+    last_words: LastWords = lambda pod, previous: ""
+
+    def event(self, name: str, *reasons: str) -> str:
+        """Returns the newest message of these ``reasons`` about the object called ``name``, empty if there is none."""
+        about = [one for one in self.events if one["involvedObject"].get("name") == name and one["reason"] in reasons]
+        newest = max(about, key=lambda one: str(one.get("lastTimestamp") or ""), default=None)
+        return " ".join(str(newest["message"]).split()) if newest else ""
+
+
+def pod_troubles(release: Release, scene: Scene) -> Iterator[str]:
+    """Yields one line for each thing that is wrong with the pods of ``release``, and the way out."""
+    for component in release.components:
+        pods = release.pods.get(component, [])
+        for pod in pods:
+            if not (pod["metadata"].get("deletionTimestamp") or is_ready(pod)) and (said := _of_pod(pod, scene)):
+                yield f"{name_of(pod)} {said}"
+        if not pods and wanted(release.workloads[component]):
+            yield from _without_pods(release.workloads[component], scene)
+
+
+def wanted(workload: Tree) -> int:
+    """Returns how many pods it should have."""
+    return int(workload["spec"].get("replicas", 1))
+
+
+def ready(workload: Tree) -> int:
+    """Returns how many of its pods are ready."""
+    return int(workload.get("status", {}).get("readyReplicas") or 0)
+
+
+def volume_troubles(volume: Mapping[str, int]) -> Iterator[str]:
+    """Yields a line if the parameter server's volume is nearly full."""
+    used = 1 - volume["free_bytes"] / max(volume["bytes"], 1)
+    if used > FULL:
+        yield (
+            f"the parameter server's volume is full to {used:.0%}: give its claim more room "
+            "(`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs in it"
+        )
+
+
+def _of_pod(pod: Tree, scene: Scene) -> str:
+    status = container_status(pod)
+    state = status.get("state", {})
+    if not status:
+        return f"is pending: {_unscheduled(pod, scene)}"
+    if "running" in state:
+        words = scene.last_words(pod, False)
+        return f"runs and is not ready: {_with_way_out(words) or 'it has not said why'}"
+    if "terminated" in state or state.get("waiting", {}).get("reason") == "CrashLoopBackOff":
+        return _ended(pod, status, scene)
+    return _waiting(pod, status, scene)
+
+
+def _waiting(pod: Tree, status: Tree, scene: Scene) -> str:
+    waiting = status.get("state", {}).get("waiting", {})
+    reason, message = waiting.get("reason", ""), " ".join(waiting.get("message", "").split())
+    if reason in _PULL_REASONS:
+        return _image(pod, status)
+    if reason == "CreateContainerConfigError":
+        return f"cannot start: {message}; make that Secret or ConfigMap, or let the chart make it"
+    if reason in _STARTING:
+        failed = scene.event(name_of(pod), *_START_FAILURES)
+        return f"cannot start: {failed}" if failed else ""
+    return f"cannot start: {reason}, {message or 'without a word'}; see `kubectl describe pod {name_of(pod)}`"
+
+
+def _image(pod: Tree, status: Tree) -> str:
+    image = str(status.get("image") or pod["spec"]["containers"][0]["image"])
+    own = f"`make images`, then `kind load docker-image {image}`, or " if "adql/" in image else ""
+    return (
+        f"has no image, {image} cannot be pulled: {own}name where it is by image.registry and image.tag, "
+        "and global.imagePullSecrets if it asks who you are"
+    )
+
+
+def _ended(pod: Tree, status: Tree, scene: Scene) -> str:
+    ended = status.get("lastState", {}).get("terminated") or status.get("state", {}).get("terminated") or {}
+    times = status.get("restartCount", 0) + ("terminated" in status.get("state", {}))
+    how = f"ended {times} time{'' if times == 1 else 's'}, last with code {ended.get('exitCode', '?')}"
+    if ended.get("reason") == "OOMKilled":
+        return f"{how}, out of memory: raise {_section(pod)}.resources.limits.memory"
+    words = scene.last_words(pod, "terminated" not in status.get("state", {}))
+    return f"{how}: {_with_way_out(words) or f'see `adql k8s logs {component_of(pod)}`'}"
+
+
+def _with_way_out(words: str) -> str:
+    """What a service says names the way out; who sees the release from outside has a nearer one from a wrong token."""
+    if "a valid token is needed" in words:
+        return (
+            f"{words}; its token is not the parameter server's: both mount the same Secret unless auth.existingSecret "
+            "was changed under them, then `kubectl rollout restart` brings them together"
+        )
+    return words
+
+
+def _unscheduled(pod: Tree, scene: Scene) -> str:
+    volumes = (volume.get("persistentVolumeClaim", {}) for volume in pod["spec"].get("volumes", []))
+    own = {volume["claimName"] for volume in volumes if volume}
+    for claim in scene.claims:
+        if name_of(claim) in own and claim["status"].get("phase") == "Pending":
+            return _unbound(claim, scene)
+    conditions = [one for one in pod["status"].get("conditions", []) if one["type"] == "PodScheduled"]
+    said = next((str(one.get("message", "")) for one in conditions if one["status"] == "False"), "")
+    if "Insufficient" in said:
+        section = _section(pod)
+        return f"{said} Make room: fewer learners (`adql k8s scale N`), smaller {section}.resources.requests, or a node"
+    if any(word in said for word in ("taint", "selector", "affinity")):
+        return f"{said} Set nodeSelector, tolerations or affinity of {_section(pod)} to nodes that there are"
+    return said or "it has not been scheduled yet"
+
+
+def _unbound(claim: Tree, scene: Scene) -> str:
+    name, asked = name_of(claim), claim["spec"].get("storageClassName")
+    names = sorted(name_of(one) for one in scene.classes or [])
+    there = f"there are {', '.join(names)}" if names else "the cluster has none"
+    if asked is None and scene.classes is not None:
+        return (
+            f"claim {name} names no StorageClass and the cluster has no default one: name one by "
+            f"{_section(claim)}.persistence.storageClass at install, or make one the default; {there}"
+        )
+    if asked and scene.classes is not None and asked not in names:
+        return f"claim {name} asks for StorageClass {asked}, which does not exist: {there}"
+    said = scene.event(name, "ProvisioningFailed", "FailedBinding")
+    return f"claim {name} has no volume yet" + (f": {said}" if said else "; its StorageClass may still be making one")
+
+
+def _without_pods(workload: Tree, scene: Scene) -> Iterator[str]:
+    conditions = workload.get("status", {}).get("conditions", [])
+    failure = next((str(one.get("message")) for one in conditions if one["type"] == "ReplicaFailure"), None)
+    if said := failure or scene.event(name_of(workload), "FailedCreate"):
+        yield f"{name_of(workload)} has no pod: {said}"
+
+
+def _section(item: Tree) -> str:
+    """What the values of its component are called."""
+    component = component_of(item)
+    return _SECTIONS.get(component, component or "COMPONENT")

@@ -1,0 +1,67 @@
+"""``adql k8s logs``: what the pods of a release say, each line after the name of its pod."""
+
+import sys
+import threading
+from typing import Any
+
+from adql.errors import AdqlError, InputError
+from adql_services.cluster.api import Cluster
+from adql_services.cluster.release import Release, container_of, find_release, is_running, name_of
+
+Tree = dict[str, Any]
+_writing = threading.Lock()
+
+
+def logs(cluster: Cluster, name: str, component: str | None, *, follow: bool, lines: int | None) -> int:
+    """Prints them, and with ``follow`` what comes; returns 0."""
+    if lines is not None and lines < 0:
+        raise InputError(f"--tail {lines}: at least 0")
+    pods = _pods(find_release(cluster, name), component)
+    if follow:
+        _follow(cluster, pods, lines)
+        return 0
+    for pod in pods:
+        for line in cluster.log(name_of(pod), container_of(pod), lines=lines).splitlines():
+            _write(name_of(pod), line)
+    return 0
+
+
+def _pods(release: Release, component: str | None) -> list[Tree]:
+    """Pods that have said something."""
+    if component is not None:
+        release.workload(component)
+    named = [component] if component is not None else release.components
+    found = [pod for one in named for pod in release.pods.get(one, ()) if is_running(pod) or _has_run(pod)]
+    if not found:
+        raise InputError(f"no pod of {component or 'release ' + release.name} has run yet; see `adql k8s status`")
+    return found
+
+
+def _has_run(pod: Tree) -> bool:
+    statuses = pod["status"].get("containerStatuses") or []
+    return any("terminated" in {**one.get("state", {}), **one.get("lastState", {})} for one in statuses)
+
+
+def _follow(cluster: Cluster, pods: list[Tree], lines: int | None) -> None:
+    failures: list[AdqlError] = []
+
+    def tell(pod: Tree) -> None:
+        try:
+            for line in cluster.follow(name_of(pod), container_of(pod), lines):
+                _write(name_of(pod), line)
+        except AdqlError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=tell, args=(pod,), daemon=True) for pod in pods]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _write(pod: str, line: str) -> None:
+    with _writing:
+        sys.stdout.write(f"[{pod}] {line}\n")
+        sys.stdout.flush()

@@ -1,0 +1,93 @@
+"""``adql k8s status``: what runs, how the run stands, and what is wrong."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from adql.errors import AdqlError
+from adql_services.cluster import diagnosis
+from adql_services.cluster.api import Cluster
+from adql_services.cluster.inside import run_status
+from adql_services.cluster.release import LEARNER, Release, container_of, find_release, name_of
+from adql_services.cluster.words import last_words
+
+Tree = dict[str, Any]
+LOG_LINES = 200
+
+
+def status(cluster: Cluster, name: str) -> int:
+    """Prints it; returns 0, or 1 if something is wrong."""
+    release = find_release(cluster, name)
+    sys.stdout.write(f"release {release.name} in namespace {cluster.namespace} of {cluster.context}\n\n")
+    sys.stdout.writelines(f"{line}\n" for line in _table(release))
+    try:
+        told: Tree | None = run_status(cluster, release)
+        unknown = ""
+    except AdqlError as error:
+        told, unknown = None, str(error)
+    sys.stdout.writelines(f"{line}\n" for line in (_run(told) if told else ["", f"run: {unknown}"]))
+    troubles = list(_troubles(cluster, release, told))
+    sys.stdout.writelines(f"\n{line}" for line in (f"! {trouble}" for trouble in troubles))
+    sys.stdout.write("\n" if troubles else "")
+    return int(bool(troubles) or told is None)
+
+
+def _table(release: Release) -> Iterator[str]:
+    yield f"{'COMPONENT':18}{'READY':8}{'RESTARTS':10}IMAGE"
+    for component in release.components:
+        workload = release.workloads[component]
+        counts = f"{diagnosis.ready(workload)}/{diagnosis.wanted(workload)}"
+        image = workload["spec"]["template"]["spec"]["containers"][0]["image"]
+        yield f"{component:18}{counts:8}{restarts(release, component):<10}{image}"
+
+
+def restarts(release: Release, *components: str) -> int:
+    """Returns how often containers of ``components`` were started again, of all without one."""
+    pods = (pod for one in components or release.pods for pod in release.pods.get(one, ()))
+    statuses = (status for pod in pods for status in pod["status"].get("containerStatuses") or ())
+    return sum(int(status.get("restartCount", 0)) for status in statuses)
+
+
+def _run(told: Tree) -> Iterator[str]:
+    run, state = told["run"], told["run"]["state"]
+    yield ""
+    yield f"run {run['name']}: {state['status']}{_who(state)}"
+    yield (
+        f"  version {state['epoch']}.{state['version']}, durable {state['durable_epoch']}.{state['durable_version']}; "
+        f"{state['environment_steps']:,} environment steps, {state['learner_steps']:,} learner steps"
+    )
+    yield f"  {_evaluated(told['evaluations'], run['goal'])}"
+
+
+def _who(state: Tree) -> str:
+    return f", {state['learners']} learner{'' if state['learners'] == 1 else 's'}"
+
+
+def _evaluated(evaluations: list[Tree], goal: float | None) -> str:
+    aim = "" if goal is None else f"; goal {goal:g}"
+    if not evaluations:
+        return f"no evaluation yet{aim}"
+    last, task = evaluations[-1], evaluations[-1]["task"]
+    return (
+        f"last evaluation: greedy mean return {last['mean']:g} over {task['episodes']} episodes "
+        f"at {task['learner_steps']:,} learner steps{aim}"
+    )
+
+
+def _troubles(cluster: Cluster, release: Release, told: Tree | None) -> Iterator[str]:
+    def words(pod: Tree, previous: bool) -> str:
+        try:
+            return last_words(cluster.log(name_of(pod), container_of(pod), lines=LOG_LINES, previous=previous))
+        except AdqlError:
+            return ""
+
+    scene = diagnosis.Scene(
+        cluster.objects("persistentvolumeclaims"), cluster.storage_classes(), cluster.objects("events"), words
+    )
+    yield from diagnosis.pod_troubles(release, scene)
+    if told is not None:
+        yield from diagnosis.volume_troubles(told["volume"])
+    if LEARNER in release.workloads and not diagnosis.wanted(release.workloads[LEARNER]):
+        over = told is not None and told["run"]["state"]["status"] in ("reached", "budget", "plateau")
+        if not over:
+            yield "no learner is asked for, so nothing is learned: `adql k8s scale 2`"
