@@ -91,7 +91,7 @@ def test_clients_find_the_servers_under_the_names_of_the_services():
         ("mine", {}, "mine-adql"),
         ("mine", {"nameOverride": "q"}, "mine-q"),
         ("mine", {"fullnameOverride": "whole"}, "whole"),
-        ("a" * 53, {}, "a" * 35),
+        ("a" * 53, {}, f"{'a' * 28}-291f91"),
     ],
 )
 def test_names_begin_with_the_release(release: str, values: dict, prefix: str):
@@ -102,6 +102,11 @@ def test_names_begin_with_the_release(release: str, values: dict, prefix: str):
     assert max(map(len, names)) <= 63
     # Pods of a StatefulSet carry its name and a hash in one label of at most 63 characters.
     assert max(map(len, rendered.of("StatefulSet"))) <= 63 - len("-0123456789")
+
+
+def test_long_names_that_differ_at_their_end_stay_apart():
+    names = [{one["metadata"]["name"] for one in render(release="a" * 50 + end).objects} for end in ("b", "c")]
+    assert names[0].isdisjoint(names[1])
 
 
 def test_two_releases_in_one_namespace_share_no_object_and_no_pod():
