@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adql_services import container_commands
 from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known
 from adql_services.cluster import command_line
 
@@ -146,13 +147,12 @@ def _parser() -> _Parser:
         _add_restore,
         _add_doctor,
         _add_config,
-        _add_probe,
         _add_services,
         _add_selftest,
     ):
         add(commands)
     command_line.add(commands, _completing)
-    _add_pod(commands)
+    container_commands.add(commands, os.environ)
     return parser
 
 
@@ -224,17 +224,6 @@ def _add_config(commands: "Commands") -> None:
     show.set_defaults(parser=show, command=_show_config)
 
 
-def _add_probe(commands: "Commands") -> None:
-    probe = commands.add_parser(
-        "probe",
-        help="ask the service of ADQL_SIDE whether it is ready: exit code 0 or 1",
-        description="Asks the side port that ADQL_SIDE names whether its service is ready, for the health check of a"
-        " container: the answer is one line, the exit code 0 (yes), 1 (no, or nobody is there) or 2 (no such address).",
-    )
-    probe.add_argument("--live", action="store_true", help="ask /livez, whether it makes progress, and not /readyz")
-    probe.set_defaults(parser=probe, command=_probe)
-
-
 def _add_services(commands: "Commands") -> None:
     for service in SETTINGS:
         command = commands.add_parser(service, help=f"run the {service} alone, configured by ADQL_* variables")
@@ -248,14 +237,6 @@ def _add_selftest(commands: "Commands") -> None:
     test.settings = "SelfTestSettings"
     _add_specification(test)
     test.set_defaults(parser=test, command=_selftest)
-
-
-def _add_pod(commands: "Commands") -> None:
-    """Without help, so that it is not listed: `adql k8s` types it, in the parameter server's container."""
-    words = commands.add_parser("pod").add_subparsers(required=True, metavar="status | export")
-    for word, command in (("status", _pod_status), ("export", _pod_export)):
-        parser = words.add_parser(word)
-        parser.set_defaults(parser=parser, command=command)
 
 
 def _add_specification(parser: argparse.ArgumentParser) -> None:
@@ -332,38 +313,10 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor(Path.cwd())
 
 
-def _probe(options: argparse.Namespace) -> int:
-    from adql.errors import InputError
-    from adql_services.runtime.probe import LIVE, READY, probe
-
-    if not (side := os.environ.get("ADQL_SIDE")):
-        raise InputError("ADQL_SIDE is not set; set it to the address of the service's side port")
-    print(probe(side, LIVE if options.live else READY))  # noqa: T201  the command's answer
-    return OK
-
-
 def _completing() -> "Completing":
     from adql_services.local.results import complete
 
     return functools.partial(complete, arguments=sys.argv)
-
-
-def _pod_status(options: argparse.Namespace) -> int:
-    import json
-
-    from adql.config import ParameterServerSettings, load_settings
-    from adql_services.parameter_server.inside import status
-
-    sys.stdout.write(json.dumps(status(load_settings(ParameterServerSettings))) + "\n")
-    return OK
-
-
-def _pod_export(options: argparse.Namespace) -> int:
-    from adql.config import ParameterServerSettings, load_settings
-    from adql_services.parameter_server.inside import export
-
-    export(load_settings(ParameterServerSettings), sys.stdout.buffer)
-    return OK
 
 
 def _show_config(options: argparse.Namespace) -> int:
