@@ -3,6 +3,7 @@
 Objects are plain trees, as ``kubectl --output json`` shows them.
 """
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,16 +33,12 @@ class Cluster:
 
     def __init__(self, context: str | None = None, namespace: str | None = None) -> None:
         self._configuration = client.Configuration()
-        self.context, own = _context(context)
-        self.namespace = namespace or own
-        try:
+        with _kubeconfig():
+            self.context, own = _context(context)
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 context=context, client_configuration=self._configuration
             )
-        except config.ConfigException as error:
-            raise InputError(
-                f"the kubeconfig cannot be used: {error}; mend it, or name another by KUBECONFIG"
-            ) from None
+        self.namespace = namespace or own
         self._configuration.retries = urllib3.Retry(0)
         self._client = client.ApiClient(self._configuration)
         core, apps = client.CoreV1Api(self._client), client.AppsV1Api(self._client)
@@ -122,7 +119,6 @@ class Cluster:
             stderr=True,
             stdin=False,
             tty=False,
-            capture_all=False,
             binary=True,
         )
         return Execution(socket_of.sock)
@@ -182,14 +178,27 @@ class Cluster:
         )
 
 
+@contextlib.contextmanager
+def _kubeconfig() -> Iterator[None]:
+    """Says in one line what is wrong with the kubeconfig, whatever it is.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of its YAML, of a path in it, of a plugin that it names …
+        raise InputError(
+            f"no cluster is known: {' '.join(str(error).split())}; make one, such as by `kind create cluster`, "
+            "or name the file of yours by KUBECONFIG"
+        ) from None
+
+
 def _context(name: str | None) -> tuple[str, str]:
     """Returns the context's name and its namespace."""
-    try:
-        contexts, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-    except config.ConfigException as error:
-        raise InputError(
-            f"no cluster is known ({error}); make one, such as by `kind create cluster`, or name its file by KUBECONFIG"
-        ) from None
+    contexts, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
     named = {context["name"]: context for context in contexts}
     if name is not None and name not in named:
         raise InputError(f"--context {name}: the kubeconfig has {', '.join(sorted(named)) or 'none'}; name one of them")

@@ -80,6 +80,8 @@ class Execution(io.RawIOBase):
         try:
             code, frame = self._websocket.recv_data_frame(True)
         except Exception as error:  # websocket-client has errors of its own, and none in common
+            if self._result:  # nothing comes after it; some servers then hang up without a word
+                return False
             raise TransportError(f"the connection to the cluster broke ({error}); try again") from None
         if code == _CLOSE:
             return False

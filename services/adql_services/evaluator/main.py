@@ -15,6 +15,8 @@ from adql_services.runtime.worker import Worker, client_token, run_worker
 
 WAIT_SECONDS = 1.0
 """Long poll for the next version."""
+TIMEOUT_SECONDS = 10.0
+"""Of one request: below the silence that a probe allows; packets to a pod that is gone are answered by nobody."""
 
 
 def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
@@ -57,6 +59,7 @@ def _client(settings: EvaluatorSettings, network: Network, worker: Worker) -> Ev
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),
+        timeout_seconds=TIMEOUT_SECONDS,
         on_retry=outage.retried,
         on_success=outage.answered,
     )
