@@ -14,4 +14,24 @@
 {{- if and $values.autoscaling.enabled $values.controller.enabled -}}
 {{- fail "autoscaling.enabled and controller.enabled are both set, and only one may set the number of learners; set one of them to false" -}}
 {{- end -}}
+{{- include "adql.validateSizes" $values -}}
+{{- end }}
+
+{{/* What has to fit into what, where both are set. */}}
+{{- define "adql.validateSizes" -}}
+{{- $store := .valkey.enabled | ternary .valkey (dict "persistence" dict) -}}
+{{- if and $store.rewriteMinSize (lt (include "adql.bytes" $store.rewriteMinSize | int64) 268435456) -}}
+{{- fail (printf "valkey.rewriteMinSize %s is less than 256mb, with which the parameter server does not start; raise it" $store.rewriteMinSize) -}}
+{{- end -}}
+{{- range list
+  (list "valkey.maxmemory" $store.maxmemory "valkey.resources.limits.memory" (dig "limits" "memory" "" ($store.resources | default dict)))
+  (list "valkey.rewriteMinSize" $store.rewriteMinSize "valkey.persistence.size" $store.persistence.size)
+  (list "run.replay.capacity_bytes" (dig "replay" "capacity_bytes" 0 .run) "replay.resources.limits.memory" (dig "limits" "memory" "" .replay.resources))
+-}}
+{{- if and (index . 1) (index . 3) -}}
+{{- if gt (include "adql.bytes" (index . 1) | int64) (include "adql.bytes" (index . 3) | int64) -}}
+{{- fail (printf "%s %s does not fit into %s %s; lower the one or raise the other" (index . 0) (index . 1 | toYaml) (index . 2) (index . 3 | toYaml)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
