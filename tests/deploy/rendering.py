@@ -1,5 +1,6 @@
 """The chart rendered by Helm's own SDK, without a cluster, and its objects."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -87,7 +88,17 @@ def texts(values: Values, *, release: str = "adql", chart: Path = CHART) -> dict
 
 
 def render(values: Values | None = None, *, release: str = "adql", chart: Path = CHART) -> Rendered:
-    """Returns the objects and the notes that ``values`` make."""
+    """Returns the objects and the notes that ``values`` make, rendered once: not to be changed."""
+    return _rendered(json.dumps(values or {}), release, chart)
+
+
+@cache
+def _rendered(values: str, release: str, chart: Path) -> Rendered:
+    return render_anew(json.loads(values), release=release, chart=chart)
+
+
+def render_anew(values: Values | None = None, *, release: str = "adql", chart: Path = CHART) -> Rendered:
+    """As ``render``, with secrets of its own."""
     made = texts(values or {}, release=release, chart=chart)
     notes = "".join(text for path, text in made.items() if path.endswith("NOTES.txt"))
     files = sorted(path for path in made if not path.endswith("NOTES.txt"))

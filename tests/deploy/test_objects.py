@@ -4,7 +4,7 @@ import helm_python
 import pytest
 
 from tests.deploy.features import CASES
-from tests.deploy.rendering import CHART, Rendered, merged, render
+from tests.deploy.rendering import CHART, Rendered, merged, render, render_anew
 from tests.deploy.validation import CUSTOM, VERSIONS, complaints
 
 
@@ -25,7 +25,7 @@ def test_every_object_is_valid_for_every_version(rendered):
 
 
 def test_unknown_key_is_a_complaint():
-    service = render().the("Service", "adql-replay")
+    service = render_anew().the("Service", "adql-replay")
     service["spec"]["ports"][0]["nodeport"] = 1
     assert complaints(service, VERSIONS[-1]) != []
 

@@ -8,7 +8,7 @@ import pytest
 from tests.deploy.copies import with_bug
 from tests.deploy.features import FEATURES
 from tests.deploy.releases import Release, fresh
-from tests.deploy.rendering import Rendered, render, texts, values_of
+from tests.deploy.rendering import Rendered, render, render_anew, texts, values_of
 
 TOKENS, STORE = "adql-tokens", "adql-valkey"
 
@@ -134,7 +134,7 @@ def checksums(rendered: Rendered) -> dict[str, Any]:
 
 def test_pods_roll_when_the_run_changes_and_not_when_secrets_are_made_anew():
     before = checksums(render())
-    assert before == checksums(render()) and before["adql-valkey"] is None
+    assert before == checksums(render_anew()) and before["adql-valkey"] is None
     after = checksums(render(values_of("run.training.environment_steps=1000")))
     assert [name for name in before if before[name] != after[name]] == [
         name for name in before if name not in (STORE, "adql-test")
