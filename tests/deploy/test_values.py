@@ -55,7 +55,9 @@ def test_unknown_key_is_refused_by_name(assignment: str, place: str, key: str):
         ("logFormat=xml", "/logFormat"),
         ("redis.external.url=http://x", "/redis/external/url"),
         ("run.update.rule=mean", "/run/update/rule"),
+        ("run.algorithm.gamma=2", "/run/algorithm/gamma"),
         ("run.algorithm.gamma=1.5", "/run/algorithm/gamma"),
+        ("run.algorithm.learning_rate=fast", "/run/algorithm/learning_rate"),
         ("run.training.goal=high", "/run/training/goal"),
         ("commonLabels.a=1", "/commonLabels/a"),
         ("autoscaling.minReplicas=0", "/autoscaling/minReplicas"),
@@ -135,6 +137,17 @@ def test_run_arrives_as_it_was_written(run: dict):
     text = render({"run": run}).the("ConfigMap", "adql-run")["data"]["run.yaml"]
     written = merged({"environment": {"id": "CartPole-v1"}}, run)
     assert specification_from(yaml.safe_load(text)) == specification_from(written)
+
+
+def test_fractions_may_be_set_on_the_command_line():
+    fractions = ("algorithm.gamma=0.95", "algorithm.learning_rate=2.5e-4", "training.goal=-110.5", "update.weight=0.5")
+    texts_alone = ("run.name=1e5", "environment.kwargs.version=1.0")
+    words = [f"run.{word}" for word in (*fractions, *texts_alone, "training.environment_steps=50000000")]
+    text = render(values_of(*words)).the("ConfigMap", "adql-run")["data"]["run.yaml"]
+    run = specification_from(yaml.safe_load(text))
+    assert (run.algorithm.gamma, run.algorithm.learning_rate.initial, run.training.goal) == (0.95, 2.5e-4, -110.5)
+    assert (run.update.weight, run.training.environment_steps) == (0.5, 50_000_000)
+    assert (run.run.name, run.environment.kwargs) == ("1e5", {"version": "1.0"})
 
 
 def leaves(tree: dict[str, Any], schema: dict[str, Any], above: str = "") -> dict[str, dict[str, Any]]:

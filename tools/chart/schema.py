@@ -9,6 +9,8 @@ from tools.chart.constraints import CONSTRAINTS, EXCLUSIVE, Schema
 
 RUN = "run"
 """The key under which the values hold a run specification."""
+_NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
+_SHARE = r"0(\.[0-9]+)?|1(\.0+)?|[1-9](\.[0-9]+)?[eE]-[0-9]+"
 _KINDS: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -89,7 +91,20 @@ def _bared(schema: Any) -> Any:
     kept = {key: _bared(part) for key, part in schema.items() if not (key == "title" and isinstance(part, str))}
     if isinstance(kept.get("default"), dict) and "$ref" in kept:
         del kept["default"]
-    return kept
+    return _also_as_text(kept) if kept.get("type") == "number" else kept
+
+
+def _also_as_text(number: Schema) -> Schema:
+    """Returns ``number``, or the same as a text, which is what ``--set`` makes of a fraction.
+
+    Of its bounds a text is held to the sign, and to 1 where the number is a share; the program holds it to the others.
+    """
+    lowest = number.get("minimum", number.get("exclusiveMinimum"))
+    highest = number.get("maximum", number.get("exclusiveMaximum"))
+    pattern = _SHARE if (lowest, highest) == (0, 1) else _NUMBER if lowest == 0 else f"-?({_NUMBER})"
+    outside: Schema = {key: number[key] for key in ("description", "default") if key in number}
+    inside = {key: value for key, value in number.items() if key not in outside}
+    return {**outside, "anyOf": [inside, {"type": "string", "pattern": f"^({pattern})$"}]}
 
 
 def _at_most_one(first: str, second: str) -> Schema:

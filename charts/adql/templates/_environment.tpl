@@ -60,7 +60,17 @@ env:
 {{- end }}
 {{- end }}
 
-{{/* The run specification, as it was given. */}}
+{{/*
+The run specification as it was given, but for fractions: `--set run.algorithm.gamma=0.95` makes a text of them. No setting
+outside of run and environment is a text that looks like a number.
+*/}}
 {{- define "adql.runYaml" -}}
-{{- toYaml .Values.run -}}
+{{- $run := dict -}}
+{{- range $name, $section := .Values.run -}}
+{{- if not (has $name (list "run" "environment")) -}}
+{{- $section = regexReplaceAll `"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"` (toJson $section) "${1}" | fromJson -}}
+{{- end -}}
+{{- $_ := set $run $name $section -}}
+{{- end -}}
+{{- toYaml $run -}}
 {{- end }}
