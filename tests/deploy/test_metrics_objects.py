@@ -1,6 +1,7 @@
 """What the chart makes for the Prometheus Operator, Grafana's sidecar and KEDA, and for a Prometheus without them."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -8,7 +9,7 @@ from cloudcoil.models.prometheus_operator import v1 as operator
 
 from tests.deploy.copies import copied
 from tests.deploy.features import CASES, FEATURES
-from tests.deploy.rendering import ROOT, Object, Rendered, render, values_of
+from tests.deploy.rendering import CHART, ROOT, Object, Rendered, render, values_of
 
 RULES = """
 groups:
@@ -98,6 +99,18 @@ def test_monitors_look_at_their_own_release_alone(monitored):
         spec = monitored.the(kind, name)["spec"]
         assert spec["selector"]["matchLabels"] == SELECTED
         assert spec["namespaceSelector"] == {"matchNames": ["training"]}
+
+
+def test_monitors_give_the_labels_that_dashboards_and_alerts_select_by(monitored):
+    for kind, name, field in (
+        ("ServiceMonitor", "adql-servers", "targetLabels"),
+        ("PodMonitor", "adql-learners", "podTargetLabels"),
+    ):
+        spec = monitored.the(kind, name)["spec"]
+        assert spec["jobLabel"] == "app.kubernetes.io/component" and spec[field] == ["app.kubernetes.io/instance"]
+    files = [*(CHART / "dashboards").glob("*.json"), *(CHART / "rules").glob("*.yaml")]
+    selected = {label for file in files for label in re.findall(r"app_kubernetes_io_\w+", file.read_text("utf-8"))}
+    assert selected == {"app_kubernetes_io_instance"}
 
 
 def test_interval_is_left_to_prometheus_unless_it_is_set():
