@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"adql": ROOT / "libs" / "adql", "adql_services": ROOT / "services" / "adql_services"}
+SOURCES = {
+    "adql": ROOT / "libs" / "adql",
+    "adql_services": ROOT / "services" / "adql_services",
+    "tools": ROOT / "tools",
+}
 
 ALLOWED = {
     "adql.errors": set(),
@@ -28,6 +32,8 @@ ALLOWED = {
     },
     "adql.wire": {"adql.types", "adql.errors", "adql.config", "adql.encodings"},
     "adql.telemetry": {"adql.errors"},
+    "tools.chart": {"adql.config"},
+    "tools.dashboards": set(),
     "adql_services.runtime": {"adql.wire", "adql.telemetry", "adql.config", "adql.errors", "adql.types"},
 }  # fmt: skip
 LIBRARIES = {
@@ -50,7 +56,7 @@ HOMES = {
     "prometheus_client": {"adql.telemetry", "adql_services.runtime.side_port"},
     "fastapi": {"adql_services"},
     "uvicorn": {"adql_services.runtime"},
-    "yaml": {"adql.config"},
+    "yaml": {"adql.config", "tools"},
     "os.environ": {"adql.config.loading", "adql_services.cli"},  # the latter sets the number of BLAS threads
     "pickle": set(),
     "kubernetes": {"adql_services.cluster.api"},
@@ -103,7 +109,7 @@ def test_module_imports_only_the_rooms_that_it_may(module: str):
     allowed = (ALLOWED | SERVICES).get(room_of(module))
     if allowed is None:  # the packages themselves and the command line, which starts every service by name
         command_line = {f"adql_services.{name}" for name in ("cli", "arguments", "container_commands", "__main__")}
-        assert module in {"adql", "adql_services"} | command_line
+        assert module in set(SOURCES) | command_line
         return
     for name in own(imports_of(module)):
         inside = room_of(name) == room_of(module)
