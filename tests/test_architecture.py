@@ -47,6 +47,7 @@ SERVICES = {
     "adql_services.selftest": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.evaluator": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.cluster": {"adql.bundle", "adql.config", "adql.errors", "adql_services.runtime"},
+    "adql_services.dashboard": {"adql.errors"},
     "adql_services.local": LIBRARIES | {"adql.agent", "adql.parameters", "adql_services.runtime"},
 }
 HOMES = {
@@ -62,6 +63,7 @@ HOMES = {
     "kubernetes": {"adql_services.cluster.api"},
     "psutil": {"adql_services.local"},
     "rich": {"adql_services.local.live"},
+    "matplotlib": {"adql_services.dashboard.drawing"},
 }
 """Third-party module → the only rooms that may import it."""
 

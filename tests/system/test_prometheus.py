@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +17,7 @@ from adql.wire.connection import Connection
 from tests.deploy.prometheus_process import PagesOnLoopback, Prometheus
 from tests.deploy.promtool import promtool
 from tests.deploy.shipped import RULES, Panel, panels
+from tests.system.launched import adql
 from tests.system.local_run import SMALL, TrainProcess
 from tests.waiting import wait_until
 
@@ -152,3 +154,10 @@ def test_page_of_a_service_passes_promtool(recorded: Recorded, service: str):
 def test_rules_are_evaluated_and_none_fires_in_a_healthy_run(recorded: Recorded):
     assert {rule["health"] for rule in recorded.rules} == {"ok"}
     assert [alert for alert in recorded.alerts if alert["state"] == "firing"] == []
+
+
+def test_dashboards_are_drawn_from_what_prometheus_has(recorded: Recorded, tmp_path: Path):
+    done = adql("dashboard", "render", tmp_path, "--prometheus", recorded.prometheus.url, "--hours", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "learning.png"), str(tmp_path / "asynchrony.png")]
+    assert min(file.stat().st_size for file in tmp_path.iterdir()) > 50_000

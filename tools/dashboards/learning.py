@@ -5,6 +5,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from tools.dashboards.panels import Panel, Query, Section, Stat, dashboard
 from tools.dashboards.promql import of, positive, rate
 
+UNDER_WAY = 'status=~"running|confirming"'
 RETURNS = Section(
     "Is it learning?",
     [
@@ -72,6 +73,7 @@ PROGRESS = Section(
                 Query(
                     f"clamp_min({of('adql_run_budget_environment_steps')} - {of('adql_run_environment_steps')}, 0) / "
                     + positive(f"rate({of('adql_environment_steps_total')}[$__rate_interval])")
+                    + f" and on (instance) {of('adql_run_status', UNDER_WAY)} == 1"
                 )
             ],
             width=4,

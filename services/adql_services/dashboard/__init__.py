@@ -1,0 +1,1 @@
+"""Draws the shipped Grafana dashboards from a Prometheus, without Grafana."""
