@@ -76,6 +76,12 @@ def test_every_service_is_scraped_once_at_its_side_port(monitored):
     assert sorted(selected) == ["evaluator", "learner", "parameter-server", "replay"]
 
 
+def test_samples_tell_of_which_release_they_are(monitored):
+    label = ["app.kubernetes.io/instance"]
+    assert monitored.the("ServiceMonitor", "adql-servers")["spec"]["targetLabels"] == label
+    assert monitored.the("PodMonitor", "adql-learners")["spec"]["podTargetLabels"] == label
+
+
 def service_labels(rendered: Rendered, monitor: Object) -> list[dict[str, str]]:
     ports = {name: [port["name"] for port in one["spec"]["ports"]] for name, one in rendered.of("Service").items()}
     labels = {name: one["metadata"]["labels"] for name, one in rendered.of("Service").items()}
