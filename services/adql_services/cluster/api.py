@@ -5,6 +5,7 @@ Objects are plain trees, as ``kubectl --output json`` shows them.
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from adql_services.cluster.execution import Execution
 
 Tree = dict[str, Any]
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+SILENCE_SECONDS = 7 * 86_400.0
+"""Of a log that is followed; the client takes no endless wait."""
 _FIELD_MANAGER = "adql"
 
 
@@ -90,9 +93,12 @@ class Cluster:
             container=container,
             follow=True,
             **({} if lines is None else {"tail_lines": lines}),
-            _request_timeout=(CONNECT_SECONDS, None),
+            _request_timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
         )
-        return _lines(answer)
+        try:
+            yield from _lines(answer)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(error) from None
 
     # What is done
 
@@ -162,12 +168,14 @@ class Cluster:
             raise self._unreachable(error) from None
 
     def _refusal(self, error: ApiException) -> AdqlError:
-        said = _message(error)
-        if error.status == 404:
+        said, status = _message(error), _status(error)
+        if not status:
+            return self._unreachable(error)
+        if status == 404:
             return NotFoundError(f"{said}; `adql k8s status` says what there is")
-        if error.status == 401 or "401 Unauthorized" in said:
+        if status == 401:
             return RunFailedError(f"the cluster of context {self.context} does not know you: log in to it again")
-        if error.status == 403 or "403 Forbidden" in said:
+        if status == 403:
             return RunFailedError(f"{said}; ask who runs the cluster for the right to, or name another --context")
         return RunFailedError(f"the cluster refuses it: {said}; `adql k8s status` says more")
 
@@ -204,6 +212,12 @@ def _context(name: str | None) -> tuple[str, str]:
         raise InputError(f"--context {name}: the kubeconfig has {', '.join(sorted(named)) or 'none'}; name one of them")
     chosen: Mapping[str, Any] = named[name] if name is not None else active
     return str(chosen["name"]), str(chosen["context"].get("namespace") or "default")
+
+
+def _status(error: ApiException) -> int:
+    """Of the answer; a WebSocket's stands in the reason. 0 where none came."""
+    handshake = re.match(r"Handshake status (\d+)", str(error.reason))
+    return int(handshake[1]) if handshake else int(error.status or 0)
 
 
 def _message(error: ApiException) -> str:

@@ -34,6 +34,8 @@ def check(execution: Execution) -> None:
     """
     if execution.exit_code:
         said = " ".join(execution.stderr.split()).rpartition("adql: error: ")[2]
+        if "invalid choice: 'pod'" in said:
+            raise RunFailedError("the parameter server's image is older than this adql; `helm upgrade` to its images")
         raise RunFailedError(said or f"the parameter server's container answered with code {execution.exit_code}")
 
 

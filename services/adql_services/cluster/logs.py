@@ -43,13 +43,13 @@ def _has_run(pod: Tree) -> bool:
 
 
 def _follow(cluster: Cluster, pods: list[Tree], lines: int | None) -> None:
-    failures: list[AdqlError] = []
+    failures: list[AdqlError | OSError] = []
 
     def tell(pod: Tree) -> None:
         try:
             for line in cluster.follow(name_of(pod), container_of(pod), lines):
                 _write(name_of(pod), line)
-        except AdqlError as error:
+        except (AdqlError, OSError) as error:  # the latter of whoever reads no more
             failures.append(error)
 
     threads = [threading.Thread(target=tell, args=(pod,), daemon=True) for pod in pods]

@@ -16,6 +16,8 @@ class Meter:
     def look(self, observation: Observation) -> None:
         """Starts at the last look that saw no new environment steps: the first one came after it."""
         now = self._cpu_clock()
+        if observation.state:  # `adql restore` may have gone back behind the summary
+            self._steps_before = min(self._steps_before, observation.environment_steps)
         self._runs = self._runs or observation.environment_steps > self._steps_before
         if not self._runs:
             self._start = now

@@ -1,0 +1,171 @@
+"""Objects of a release as the Kubernetes API shows them, and a cluster that holds them."""
+
+import io
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from adql.errors import NotFoundError
+from adql_services.cluster.execution import RESULT, STDERR, STDOUT, Execution
+
+Tree = dict[str, Any]
+READY = {"ready": True, "restartCount": 0, "state": {"running": {}}}
+FRAME_BYTES = 1_000
+
+
+def labels(component: str) -> Tree:
+    return {"app.kubernetes.io/instance": "adql", "app.kubernetes.io/component": component}
+
+
+def workload(component: str, replicas: int = 1, **status: Any) -> Tree:
+    container = {"name": component, "image": f"adql/{component}:0.1.0"}
+    return {
+        "metadata": {"name": f"adql-{component}", "namespace": "default", "labels": labels(component)},
+        "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
+        "status": {"readyReplicas": replicas, **status},
+    }
+
+
+def pod(component: str, container: Tree | None = READY, name: str | None = None, **status: Any) -> Tree:
+    """One whose container has this status, none before it was scheduled."""
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": f"data-adql-{component}-0"}}]
+    return {
+        "metadata": {"name": name or f"adql-{component}-0", "labels": labels(component)},
+        "spec": {"containers": [{"name": component, "image": f"adql/{component}:0.1.0"}], "volumes": volumes},
+        "status": {**({"containerStatuses": [container]} if container else {}), **status},
+    }
+
+
+def waiting(reason: str, message: str = "", restarts: int = 0, **last: Any) -> Tree:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"ready": False, "restartCount": restarts, "state": state, "lastState": last}
+
+
+def claim(component: str, storage_class: str | None, phase: str = "Pending") -> Tree:
+    return {
+        "metadata": {"name": f"data-adql-{component}-0", "labels": labels(component)},
+        "spec": {"storageClassName": storage_class} if storage_class else {},
+        "status": {"phase": phase},
+    }
+
+
+def event(about: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z") -> Tree:
+    return {"involvedObject": {"name": about}, "reason": reason, "message": message, "lastTimestamp": at}
+
+
+def run_status(status: str = "running", free: float = 0.5) -> Tree:
+    """What ``adql pod status`` prints."""
+    state = {
+        "status": status, "learners": 2, "epoch": 1, "version": 250, "durable_epoch": 1, "durable_version": 248,
+        "environment_steps": 8_000, "learner_steps": 2_000, "run_id": "r",
+    }  # fmt: skip
+    task = {"purpose": "periodic", "episodes": 20, "learner_steps": 1_000, "environment_steps": 4_000, "seed": 7}
+    result = {
+        "mean": 120.5, "median": 120.0, "interquartile_mean": 120.0, "total": 2_410.0, "deviation": 1.0,
+        "lowest": 100.0, "highest": 130.0, "mean_length": 120.0, "success_rate": 0.0, "seconds": 1.0, "task": task,
+    }  # fmt: skip
+    evaluations = {
+        "waiting": 0, "scheduled_learner_steps": 1_000, "reported": 1, "last": result, "best": result,
+        "reached": None, "plateau": {"evaluations": 0},
+    }  # fmt: skip
+    run = {
+        "name": "adql", "goal": 475.0, "state": state, "evaluations": evaluations, "wall_seconds": 12.5,
+        "activity_seconds": {"learner-0": {"push": 1.0}}, "updates": {"applied": 250}, "updates_by_slot": {"0": 250},
+        "environment_steps_by_slot": {"0": 8_000}, "sessions": [], "staleness": None, "staleness_counts": {},
+    }  # fmt: skip
+    return {"run": run, "evaluations": [result], "volume": {"bytes": 1_000, "free_bytes": int(1_000 * free)}}
+
+
+class Frames:
+    """A WebSocket that sends these frames, and then hangs up."""
+
+    def __init__(self, frames: list[bytes], *, politely: bool = True) -> None:
+        self._frames, self._politely = iter(frames), politely
+        self.closed = False
+
+    def recv_data_frame(self, control_frame: bool) -> tuple[int, Any]:
+        found = next(self._frames, None)
+        if found is None:
+            if not self._politely:
+                raise ConnectionResetError("gone")
+            return 8, SimpleNamespace(data=b"")
+        return 2, SimpleNamespace(data=found)
+
+    def settimeout(self, timeout: float) -> None:
+        assert timeout > 0.0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def frames_of(channel: int, content: bytes) -> list[bytes]:
+    pieces = range(0, len(content), FRAME_BYTES)
+    return [bytes([channel]) + content[start : start + FRAME_BYTES] for start in pieces]
+
+
+def ended(code: int = 0) -> bytes:
+    """The frame that says how a command has ended."""
+    causes = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
+    failure = {"status": "Failure", "reason": "NonZeroExitCode", "message": "command terminated", "details": causes}
+    return bytes([RESULT]) + msgspec.json.encode(failure if code else {"status": "Success"})
+
+
+def executed(stdout: bytes, stderr: bytes = b"", code: int = 0) -> Execution:
+    return Execution(Frames([*frames_of(STDOUT, stdout), *frames_of(STDERR, stderr), ended(code)]))
+
+
+class ClusterDouble:
+    """Holds objects by kind; ``answers`` has what a command in the parameter server's container writes."""
+
+    context, namespace = "kind", "default"
+
+    def __init__(self, **kinds: list[Tree]) -> None:
+        self.kinds, self.answers, self.logs = kinds, {}, {}
+        self.elsewhere: list[Tree] = []
+        self.classes: list[Tree] | None = []
+        self.scaled: dict[str, int] = {}
+
+    def objects(self, kind: str, selector: str = "") -> list[Tree]:
+        wanted = dict(part.split("=") for part in selector.split(",") if "=" in part)
+        found = self.kinds.get(kind, [])
+        return (
+            [one for one in found if wanted.items() <= one["metadata"].get("labels", {}).items()] if wanted else found
+        )
+
+    def everywhere(self, selector: str) -> list[Tree]:
+        return self.elsewhere
+
+    def storage_classes(self) -> list[Tree] | None:
+        return self.classes
+
+    def log(self, name: str, container: str, *, lines: int | None = None, previous: bool = False) -> str:
+        if (name, previous) not in self.logs:
+            raise NotFoundError("no log")
+        return self.logs[name, previous]
+
+    def follow(self, name: str, container: str, lines: int | None = None) -> Iterator[str]:
+        yield from io.StringIO(self.log(name, container))
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        self.scaled[deployment] = replicas
+
+    def execute(self, name: str, container: str, command: list[str]) -> Execution:
+        assert (name, container, command[:2]) == ("adql-parameter-server-0", "parameter-server", ["adql", "pod"])
+        return self.answers[command[2]]()
+
+
+def healthy(learners: int = 2, **more: Any) -> ClusterDouble:
+    """A release with nothing wrong."""
+    stateful = ["parameter-server", "replay", "valkey"]
+    pods = [pod(one) for one in [*stateful, "evaluator"]]
+    pods += [pod("learner", name=f"adql-learner-{number}") for number in range(learners)]
+    cluster = ClusterDouble(
+        statefulsets=[workload(one) for one in stateful],
+        deployments=[workload("learner", learners), workload("evaluator")],
+        pods=pods,
+        **more,
+    )
+    cluster.answers["status"] = lambda: executed(msgspec.json.encode(run_status()))
+    return cluster

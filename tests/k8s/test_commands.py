@@ -1,0 +1,226 @@
+"""`adql k8s status`, `scale`, `logs` and `download` against a cluster of made-up objects."""
+
+import io
+import json
+
+import msgspec
+import pytest
+
+from adql.bundle import Part, write_bundle
+from adql.errors import InputError, MalformedBodyError, RunFailedError
+from adql_services.cluster.download import download
+from adql_services.cluster.execution import STDOUT, Execution
+from adql_services.cluster.logs import logs
+from adql_services.cluster.scaling import scale
+from adql_services.cluster.status import status
+from tests.k8s.objects import (
+    ClusterDouble,
+    Frames,
+    claim,
+    ended,
+    executed,
+    frames_of,
+    healthy,
+    pod,
+    run_status,
+    waiting,
+    workload,
+)
+
+
+def told(cluster, capsys, code=0):
+    assert status(cluster, "adql") == code
+    return capsys.readouterr().out
+
+
+# status
+
+
+def test_status_of_a_release_that_is_well(capsys):
+    text = told(healthy(learners=2), capsys)
+    assert "release adql in namespace default of kind" in text
+    assert [line.split()[:3] for line in text.splitlines()[3:8]] == [
+        ["parameter-server", "1/1", "0"],
+        ["replay", "1/1", "0"],
+        ["valkey", "1/1", "0"],
+        ["learner", "2/2", "0"],
+        ["evaluator", "1/1", "0"],
+    ]
+    assert "run adql: running, 2 learners" in text
+    assert "version 1.250, durable 1.248; 8,000 environment steps, 2,000 learner steps" in text
+    assert "greedy mean return 120.5 over 20 episodes at 1,000 learner steps; goal 475" in text
+    assert "!" not in text
+
+
+def test_status_says_what_is_wrong_and_ends_with_1(capsys):
+    cluster = healthy()
+    cluster.kinds["pods"].append(pod("learner", waiting("ImagePullBackOff"), name="adql-learner-9"))
+    assert "! adql-learner-9 has no image, adql/learner:0.1.0 cannot be pulled" in told(cluster, capsys, 1)
+
+
+def test_status_without_a_parameter_server_says_why_there_is_no_run(capsys):
+    cluster = healthy(persistentvolumeclaims=[claim("parameter-server", None)])
+    cluster.kinds["pods"][0] = pod("parameter-server", None)
+    text = told(cluster, capsys, 1)
+    assert "run: no parameter-server of release adql runs" in text
+    assert "! adql-parameter-server-0 is pending: claim data-adql-parameter-server-0 names no StorageClass" in text
+
+
+def test_status_of_a_server_that_does_not_answer_gives_its_words(capsys):
+    cluster = healthy()
+    cluster.answers["status"] = lambda: executed(b"", b"adql: error: the parameter server is starting", 1)
+    assert "run: the parameter server is starting" in told(cluster, capsys, 1)
+
+
+def test_status_of_an_image_that_is_too_old_to_answer_says_so(capsys):
+    cluster = healthy()
+    refusal = b"adql: error: argument COMMAND: invalid choice: 'pod' (choose from ...); see `adql --help`"
+    cluster.answers["status"] = lambda: executed(b"", refusal, 2)
+    assert "run: the parameter server's image is older than this adql; `helm upgrade`" in told(cluster, capsys, 1)
+
+
+def test_status_reads_the_last_words_of_the_container_that_crashed(capsys):
+    cluster = healthy()
+    crashed = waiting("CrashLoopBackOff", restarts=3, terminated={"exitCode": 1})
+    cluster.kinds["pods"].append(pod("learner", crashed, name="adql-learner-9"))
+    cluster.logs["adql-learner-9", True] = "listening\nadql: error: a valid token is needed: Authorization: Bearer\n"
+    text = told(cluster, capsys, 1)
+    assert "! adql-learner-9 ended 3 times, last with code 1: a valid token is needed" in text
+    assert "auth.existingSecret" in text
+
+
+def test_status_of_a_full_volume(capsys):
+    cluster = healthy()
+    cluster.answers["status"] = lambda: executed(msgspec.json.encode(run_status(free=0.01)))
+    assert "! the parameter server's volume is full to 99%" in told(cluster, capsys, 1)
+
+
+@pytest.mark.parametrize(("state", "code"), [("running", 1), ("reached", 0)])
+def test_run_that_goes_on_without_learners_is_told_how_to_get_some(capsys, state, code):
+    cluster = healthy(learners=0)
+    cluster.answers["status"] = lambda: executed(msgspec.json.encode(run_status(state)))
+    assert ("`adql k8s scale 2`" in told(cluster, capsys, code)) == bool(code)
+
+
+def test_release_that_is_not_there_is_told_where_there_is_one():
+    cluster = ClusterDouble()
+    with pytest.raises(InputError, match=r"no release adql .* namespace default; make one with `helm install adql"):
+        status(cluster, "adql")
+    cluster.elsewhere = [workload("parameter-server")]
+    cluster.elsewhere[0]["metadata"]["namespace"] = "rl"
+    with pytest.raises(InputError, match=r"there is adql in namespace rl: name one with --release and --namespace"):
+        status(cluster, "adql")
+
+
+# scale
+
+
+def test_scale_sets_the_learners_and_says_what_there_were(capsys):
+    cluster = healthy(learners=2)
+    assert scale(cluster, "adql", 0) == 0
+    assert cluster.scaled == {"adql-learner": 0}
+    assert capsys.readouterr().out == "deployment adql-learner: 2 learners before, now 0\n"
+
+
+@pytest.mark.parametrize("learners", [-1, 4_097])
+def test_scale_that_cannot_be_is_refused_with_its_bounds(learners):
+    with pytest.raises(InputError, match=f"{learners} learners: name a number from 0 to 4096"):
+        scale(healthy(), "adql", learners)
+
+
+# logs
+
+
+def test_logs_stand_after_the_names_of_their_pods(capsys):
+    cluster = healthy(learners=2)
+    cluster.logs = {("adql-learner-0", False): "a\nb\n", ("adql-learner-1", False): "c\n"}
+    assert logs(cluster, "adql", "learner", follow=False, lines=None) == 0
+    assert capsys.readouterr().out == "[adql-learner-0] a\n[adql-learner-0] b\n[adql-learner-1] c\n"
+
+
+def test_logs_of_a_component_that_is_not_there_name_those_that_are():
+    with pytest.raises(
+        InputError, match="has no controller; it has parameter-server, replay, valkey, learner, evaluator"
+    ):
+        logs(healthy(), "adql", "controller", follow=False, lines=None)
+
+
+def test_logs_of_a_pod_that_never_ran_are_refused_with_the_way_out():
+    cluster = healthy()
+    cluster.kinds["pods"] = [pod("learner", waiting("ImagePullBackOff"))]
+    with pytest.raises(InputError, match="no pod of learner has run yet; see `adql k8s status`"):
+        logs(cluster, "adql", "learner", follow=False, lines=None)
+
+
+# download
+
+
+def bundle(**changes):
+    out = io.BytesIO()
+    files = {
+        "status.json": msgspec.json.encode(run_status()),
+        "run.yaml": b"run: {}\n",
+        "policy-best.safetensors": b"b",
+    }
+    write_bundle(out, [Part.of(name, content) for name, content in (files | changes).items()])
+    return out.getvalue()
+
+
+def downloading(stdout, code=0, stderr=b""):
+    cluster = healthy()
+    cluster.answers["export"] = lambda: executed(stdout, stderr, code)
+    return cluster
+
+
+def completed(path, run, evaluations, process_restarts):
+    (path / "summary.json").write_text(json.dumps([run["name"], len(evaluations), process_restarts]))
+    return "as it should be"
+
+
+def test_download_makes_the_folder_in_one_step(tmp_path, capsys):
+    assert download(downloading(bundle()), "adql", tmp_path / "run", completed) == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "run.yaml", "policy-best.safetensors", "summary.json",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == ["adql", 1, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert "as it should be" in capsys.readouterr().out
+
+
+def test_download_into_an_empty_folder_is_welcome(tmp_path):
+    (tmp_path / "run").mkdir()
+    assert download(downloading(bundle()), "adql", tmp_path / "run", completed) == 0
+    assert (tmp_path / "run" / "run.yaml").exists()
+
+
+def test_download_that_breaks_leaves_nothing(tmp_path):
+    cluster = healthy()
+    cluster.answers["export"] = lambda: Execution(Frames([*frames_of(STDOUT, bundle()[:1_500]), ended(137)]))
+    with pytest.raises(RunFailedError, match="answered with code 137"):
+        download(cluster, "adql", tmp_path / "run", completed)
+    with pytest.raises(MalformedBodyError, match="not whole"):
+        download(downloading(bundle()[:1_500]), "adql", tmp_path / "run", completed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_download_from_a_server_that_refuses_gives_its_words(tmp_path):
+    cluster = downloading(b"", 1, b"adql: error: the parameter server does not tell of its run: it is starting")
+    with pytest.raises(RunFailedError, match="does not tell of its run: it is starting"):
+        download(cluster, "adql", tmp_path / "run", completed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_download_does_not_touch_a_folder_that_holds_something(tmp_path):
+    (tmp_path / "kept").touch()
+    with pytest.raises(InputError, match="is there and not empty; name another DIR"):
+        download(downloading(bundle()), "adql", tmp_path, completed)
+    with pytest.raises(InputError, match="is no folder; make it, or name another DIR"):
+        download(downloading(bundle()), "adql", tmp_path / "no" / "run", completed)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_download_works_without_an_evaluator(tmp_path):
+    cluster = downloading(bundle())
+    cluster.kinds["deployments"] = [workload("learner", 2)]
+    cluster.kinds["pods"] = [one for one in cluster.kinds["pods"] if "evaluator" not in one["metadata"]["name"]]
+    assert download(cluster, "adql", tmp_path / "run", completed) == 0
