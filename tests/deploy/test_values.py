@@ -78,7 +78,6 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
         (("valkey.rewriteMinSize=64mb",), ("valkey.rewriteMinSize 64mb is less than 256mb", "raise it")),
         (("valkey.rewriteMinSize=4gb",), ("rewriteMinSize 4gb does not fit into valkey.persistence.size 2Gi", "raise")),
         (("valkey.maxmemory=300mb",), ("maxmemory 300mb does not fit into", "limits.memory 256Mi", "lower")),
-        (("run.replay.capacity_bytes=1073741825",), ("capacity_bytes 1073741825", "limits.memory 1Gi")),
     ],
 )
 def test_impossible_combination_is_refused_with_the_way_out(assignments: tuple[str, ...], words: tuple[str, ...]):

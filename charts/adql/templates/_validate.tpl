@@ -26,7 +26,6 @@
 {{- range list
   (list "valkey.maxmemory" $store.maxmemory "valkey.resources.limits.memory" (dig "limits" "memory" "" ($store.resources | default dict)))
   (list "valkey.rewriteMinSize" $store.rewriteMinSize "valkey.persistence.size" $store.persistence.size)
-  (list "run.replay.capacity_bytes" (dig "replay" "capacity_bytes" 0 .run) "replay.resources.limits.memory" (dig "limits" "memory" "" .replay.resources))
 -}}
 {{- if and (index . 1) (index . 3) -}}
 {{- if gt (include "adql.bytes" (index . 1) | int64) (include "adql.bytes" (index . 3) | int64) -}}
