@@ -9,6 +9,7 @@ from cloudcoil.models.prometheus_operator import v1 as operator
 
 from tests.deploy.copies import copied
 from tests.deploy.features import CASES, FEATURES
+from tests.deploy.promtool import promtool
 from tests.deploy.rendering import CHART, ROOT, Object, Rendered, render, values_of
 
 RULES = """
@@ -173,3 +174,47 @@ def test_keda_asks_only_for_metrics_that_the_parameter_server_has(scaled):
     for name in ("active_learners", "staleness_versions"):
         assert f'PARAMETER_SERVER, "{name}"' in code and f"adql_{name}" in query
     assert query.count('{namespace="training",pod=~"adql-parameter-server-[0-9]+"}') == 3
+
+
+BUCKETS = ("0", "8", "16", "+Inf")
+
+
+def series(updates: tuple[int, ...], learners: int) -> list[Object]:
+    """A parameter server that applies so many updates a minute, by the buckets of their staleness."""
+    labels = 'namespace="training",pod="adql-parameter-server-0"'
+    of_buckets = [f'adql_staleness_versions_bucket{{{labels},le="{bucket}"}}' for bucket in BUCKETS]
+    counts = [f"0+{sum(updates[: place + 1])}x10" for place in range(len(BUCKETS))]
+    pairs = [(f"adql_active_learners{{{labels}}}", f"{learners}x10"), *zip(of_buckets, counts, strict=True)]
+    return [{"series": name, "values": values} for name, values in pairs]
+
+
+@pytest.mark.parametrize(
+    ("updates", "learners", "wanted"),
+    [
+        ((0, 0, 100, 0), 8, 8 * 8 / 15.92),  # twice as stale as wanted: half the learners
+        ((0, 100, 0, 0), 4, 4 * 8 / 7.92),  # as stale as wanted: as many
+        ((100, 0, 0, 0), 1, 2),  # not stale at all: twice as many, and no more at once
+        ((0, 0, 0, 0), 5, 5),  # no update: as many as there are
+        (None, None, None),  # nothing known: no answer, which KEDA takes for an error
+    ],
+)
+def test_query_of_keda_wants_the_learners_whose_staleness_is_the_wanted_one(
+    scaled, tmp_path, updates, learners, wanted
+):
+    query = scaled["triggers"][0]["metadata"]["query"]
+    rule = {"groups": [{"name": "keda", "rules": [{"record": "wanted", "expr": query}]}]}
+    case = {
+        "interval": "1m",
+        "input_series": series(updates, learners) if updates else [],
+        "promql_expr_test": [
+            {
+                "expr": "round(wanted, 0.001)",
+                "eval_time": "10m",
+                "exp_samples": [{"labels": "{}", "value": round(wanted, 3)}] if updates else [],
+            }
+        ],
+    }
+    (tmp_path / "rule.yaml").write_text(yaml.safe_dump(rule), encoding="utf-8")
+    test = {"rule_files": ["rule.yaml"], "evaluation_interval": "1m", "tests": [case]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test), encoding="utf-8")
+    promtool("test", "rules", str(tmp_path / "test.yaml"))

@@ -1,0 +1,98 @@
+"""NOTES of the chart: what they tell to type can be typed, names what is there, and gives nothing away."""
+
+import re
+import shlex
+from itertools import pairwise
+
+import pytest
+
+from adql_services import cli
+from tests.deploy.features import CASES
+from tests.deploy.releases import Release
+from tests.deploy.rendering import merged, render, texts, values_of
+
+OPERATOR = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+
+
+def commands(notes: str) -> list[list[str]]:
+    """The indented lines, in words; a line that ends with a backslash goes on."""
+    lines = re.findall(r"^  (\S.*)$", notes.replace("\\\n", " "), re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def flags(notes: str) -> list[str]:
+    """What NOTES set for kube-prometheus-stack."""
+    (upgrade,) = [words for words in commands(notes) if "--reset-then-reuse-values" in words]
+    return [value for flag, value in pairwise(upgrade) if flag == "--set"]
+
+
+@pytest.mark.parametrize("feature", CASES)
+def test_every_command_of_adql_is_one(feature: str):
+    lines = [words for words in commands(render(CASES[feature]).notes) if words[0] == "adql"]
+    assert ["k8s", "status"] in [words[1:3] for words in lines] and ["k8s", "download"] in [
+        words[1:3] for words in lines
+    ]
+    for words in lines:
+        cli._options(words[1:])
+
+
+@pytest.mark.parametrize("feature", CASES)
+def test_every_workload_that_notes_name_is_there(feature: str):
+    rendered = render(CASES[feature])
+    named = re.findall(r"\b(deployment|statefulset)/(\S+)", rendered.notes)
+    kinds = {"deployment": "Deployment", "statefulset": "StatefulSet"}
+    assert named
+    assert [(kind, name) for kind, name in named if name not in rendered.of(kinds[kind])] == []
+
+
+def test_flags_for_kube_prometheus_stack_are_accepted_and_make_everything():
+    wanted = values_of(*flags(render().notes))
+    rendered = render(wanted)
+    assert {kind for kind in OPERATOR if rendered.of(kind)} == OPERATOR
+    for kind in OPERATOR:
+        assert {one["metadata"]["labels"]["release"] for one in rendered.of(kind).values()} == {"monitoring"}
+    assert [name for name in rendered.of("ConfigMap") if name.startswith("adql-dashboard-")]
+    assert "--reset-then-reuse-values" not in rendered.notes
+
+
+def test_notes_name_the_namespace_in_every_command_that_needs_one():
+    for words in commands(render().notes):
+        if words[0] in ("kubectl", "helm", "adql"):
+            assert words[words.index("-n") + 1] == "training", words
+
+
+def test_notes_give_no_secret_away():
+    made = texts({})
+    (notes,) = [text for path, text in made.items() if path.endswith("NOTES.txt")]
+    secrets = re.findall(r"(?:tokens|password): (\S{20,})", made["adql/templates/secrets.yaml"])
+    assert len(secrets) == 2 and not any(secret in notes for secret in secrets)
+
+
+def test_notes_say_that_the_images_are_made_here_until_a_registry_has_them():
+    local, remote = render().notes, render({"image": {"registry": "registry.example.org"}}).notes
+    assert "make images && kind load docker-image adql/service:0.1.0 adql/learner:0.1.0" in local
+    assert "make images" not in remote
+
+
+def test_notes_say_who_sets_the_number_of_learners():
+    assert "kubectl -n training scale deployment/adql-learner --replicas=" in render().notes
+    assert "--force-conflicts" in render().notes
+    assert "set by KEDA" in render(values_of("autoscaling.enabled=true")).notes
+    assert "set by the controller" in render(values_of("controller.enabled=true")).notes
+
+
+def test_notes_of_an_upgrade_tell_the_live_count(release: Release):
+    assert "with 2 learners" in release.install().notes
+    release.scale(6)
+    assert "with 6 learners" in release.upgrade().notes
+
+
+def test_notes_warn_where_nobody_is_asked_for_a_token():
+    warned = "auth.enabled is false"
+    assert warned in render(values_of("auth.enabled=false")).notes and warned not in render().notes
+
+
+def test_flags_of_notes_lay_over_whatever_a_release_has():
+    for feature in CASES:
+        if "--reset-then-reuse-values" in (notes := render(CASES[feature]).notes):
+            render(merged(CASES[feature], values_of(*flags(notes))))
