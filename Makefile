@@ -10,7 +10,7 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGES ?= service learner
 TAG ?= $(VERSION)
 
-.PHONY: help run test test-learning test-cluster images lint format type generate bench clean
+.PHONY: help run test prometheus test-learning test-cluster images lint format type generate bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -19,8 +19,13 @@ help:  ## show this list
 run: $(VENV)/.run  ## train CartPole-v1 with 2 learners on this machine
 	$(BIN)/adql train --env CartPole-v1 --learners 2
 
-test: $(VENV)/.dev  ## run the whole test suite
+test: $(VENV)/.dev | prometheus  ## run the whole test suite
 	$(BIN)/python -m pytest
+
+# Tests of dashboards and alerts ask a real Prometheus. Who may not install it is told by them how to get it.
+prometheus:
+	@command -v promtool >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
 
 test-learning: $(VENV)/.dev  ## learn every rule on every seed, and with 8 learners
 	$(BIN)/python -m pytest -m learning --all-seeds --timeout 3600

@@ -50,7 +50,8 @@ def test_both_dashboards_are_drawn_and_named(tmp_path, capsys):
         assert (width, height) > (1200, 1200)
 
 
-def test_variables_are_filled_in_and_a_name_is_taken_letter_by_letter(tmp_path):
+def test_variables_are_filled_in_and_a_name_is_taken_letter_by_letter(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "save", lambda *drawn: None)
     asked = []
 
     def listening(path, parameters):
