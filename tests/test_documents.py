@@ -1,5 +1,6 @@
 """What the documents tell a newcomer to type: programs run, commands and settings are accepted, paths exist."""
 
+import itertools
 import re
 import shlex
 import sys
@@ -36,7 +37,8 @@ def commands(document: str) -> list[list[str]]:
     """Every ``adql …`` of the shell blocks, in words, without comments, variables before it, & and what is behind >."""
     lines = [line for block in blocks(document, "sh") for line in block.splitlines() if re.search(r"\badql ", line)]
     words = [shlex.split(line.split(" > ")[0].rstrip(" &"), comments=True) for line in lines]
-    return [[word for word in line[line.index("adql") + 1 :] if word != "&"] for line in words if "adql" in line]
+    bare = [[*itertools.dropwhile(re.compile(r"[A-Z_]+=").match, line)] for line in words]
+    return [[word for word in line[1:] if word != "&"] for line in bare if line[0] == "adql"]
 
 
 @pytest.fixture
