@@ -48,6 +48,7 @@ def new_namespace() -> Iterator[Kubectl]:
     try:
         yield kubectl
     finally:
+        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", check=False)  # what it holds is of no more use
         run("kubectl", "delete", "namespace", kubectl.namespace, "--wait", "--timeout=120s")
         if reclaim := os.environ.get("CLUSTER_RECLAIM"):
             run(*shlex.split(reclaim))
