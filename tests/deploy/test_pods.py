@@ -27,13 +27,19 @@ def unrestricted(pod: Object) -> list[str]:
     problems += [] if context.get("runAsNonRoot") is True else ["runAsNonRoot"]
     problems += [] if context.get("runAsUser", 0) > 0 else ["runAsUser"]
     problems += [] if context.get("seccompProfile", {}).get("type") in ("RuntimeDefault", "Localhost") else ["seccomp"]
-    problems += [] if spec.get("automountServiceAccountToken") is False else ["automountServiceAccountToken"]
+    problems += [] if token_is_right(pod) else ["automountServiceAccountToken"]
     problems += ["sysctls"] if context.get("sysctls") else []
     for volume in spec.get("volumes", ()):
         problems += [f"volume {kind}" for kind in set(volume) - {"name"} - ALLOWED_VOLUMES]
     for container in (*spec.get("initContainers", ()), *spec["containers"], *spec.get("ephemeralContainers", ())):
         problems += _unrestricted(container)
     return problems
+
+
+def token_is_right(pod: Object) -> bool:
+    """Whether the pod has a service account token exactly if it is the controller's, which alone asks Kubernetes."""
+    controls = pod["metadata"]["labels"]["app.kubernetes.io/component"] == "controller"
+    return pod["spec"].get("automountServiceAccountToken") is controls
 
 
 def _unrestricted(container: Object) -> list[str]:
@@ -83,13 +89,23 @@ def test_planted_container_that_is_not_restricted_is_seen(tmp_path, right: str, 
     assert all(problem in unrestricted(pod) for _, pod in pods)
 
 
-def test_no_pod_has_a_service_account_token(rendered):
+def test_no_pod_but_the_controllers_has_a_service_account_token(rendered):
     assert all(one.get("automountServiceAccountToken") is False for one in rendered.of("ServiceAccount").values())
     for name, pod in rendered.pods():
-        projected = [
-            source for volume in pod["spec"]["volumes"] for source in volume.get("projected", {}).get("sources", ())
-        ]
-        assert not any("serviceAccountToken" in source for source in projected), name
+        volumes = [volume.get("projected", {}).get("sources", ()) for volume in pod["spec"]["volumes"]]
+        assert not any("serviceAccountToken" in source for sources in volumes for source in sources), name
+        assert token_is_right(pod), name
+
+
+def test_nobody_may_do_more_at_the_api_server_than_the_controller_has_to(rendered):
+    assert rendered.of("ClusterRole") == rendered.of("ClusterRoleBinding") == {}
+    rules = [rule for role in rendered.of("Role").values() for rule in role["rules"]]
+    scale = {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch", "update"]}
+    events = {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create"]}
+    for rule in rules:
+        allowed = scale if rule["resources"] == scale["resources"] else events
+        assert all(set(rule[key]) <= set(allowed[key]) for key in allowed), rule
+        assert "deployments/scale" not in rule["resources"] or len(rule["resourceNames"]) == 1, rule
 
 
 def test_nothing_secret_is_in_a_variable_or_an_argument(rendered):
