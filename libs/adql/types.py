@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ IntArray = npt.NDArray[np.int64]
 
 Activity = Literal["environment", "insert", "sample", "gradient", "push", "pull", "wait"]
 """What the time of a process that acts or learns goes to."""
+ACTIVITIES: tuple[Activity, ...] = get_args(Activity)
 
 OBSERVATIONS = ("observation", "next_observation")
 """The columns of a TransitionBatch that hold observations."""

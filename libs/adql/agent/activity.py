@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import get_args
 
-from adql.types import Activity
-
-ACTIVITIES: tuple[Activity, ...] = get_args(Activity)
+from adql.types import ACTIVITIES, Activity
 
 
 class Stopwatch:

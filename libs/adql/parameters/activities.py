@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from adql.files import write_atomically
-from adql.types import Activity
+from adql.types import ACTIVITIES, Activity
 
 EVERY_SECONDS = 10.0
 """Between two times that the file is replaced."""
@@ -38,7 +38,7 @@ class Activities:
     def seconds(self) -> dict[str, dict[str, float]]:
         """Returns all of them, rounded to milliseconds."""
         return {
-            process: {activity: round(value, 3) for activity, value in sorted(known.items())}
+            process: {activity: round(known.get(activity, 0.0), 3) for activity in ACTIVITIES}
             for process, known in sorted(self._seconds.items())
         }
 
