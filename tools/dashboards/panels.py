@@ -14,6 +14,7 @@ from grafana_foundation_sdk.builders.dashboard import (
 )
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
+    BigValueGraphMode,
     BigValueTextMode,
     LegendDisplayMode,
     LegendPlacement,
@@ -104,7 +105,8 @@ class Stat(Panel):
     def builder(self) -> Builder:
         """Returns the panel without number and place."""
         mode = BigValueTextMode.NAME if self.names else BigValueTextMode.VALUE
-        return stat.Panel().text_mode(mode).color_mode(BigValueColorMode.NONE).no_value("–")
+        panel = stat.Panel().text_mode(mode).color_mode(BigValueColorMode.NONE).graph_mode(BigValueGraphMode.NONE)
+        return panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"])).no_value("–")
 
 
 @dataclass(frozen=True)
