@@ -48,7 +48,9 @@ def new_namespace() -> Iterator[Kubectl]:
     try:
         yield kubectl
     finally:
-        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", check=False)  # what it holds is of no more use
+        kubectl(
+            "delete", "pods", "--all", "--force", "--grace-period=0", check=False
+        )  # what it holds is of no more use
         run("kubectl", "delete", "namespace", kubectl.namespace, "--wait", "--timeout=120s")
         if reclaim := os.environ.get("CLUSTER_RECLAIM"):
             run(*shlex.split(reclaim))
