@@ -74,16 +74,6 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
         (("valkey.enabled=false",), ("valkey.enabled is false", "redis.external.url", "set one of them")),
         (("run.network.kind=nature",), ("run.network.kind nature", "PyTorch", "adql/learner-torch")),
         (("run.network.kind=minatar",), ("run.network.kind minatar", "PyTorch", "adql/learner-torch")),
-        (
-            ("run.replay.capacity_bytes=4294967296",),
-            ("run.replay.capacity_bytes 4294967296", "replay.resources.limits.memory 1Gi", "lower the one or raise"),
-        ),
-        (
-            ("valkey.maxmemory=1gb",),
-            ("valkey.maxmemory 1gb", "valkey.resources.limits.memory 256Mi", "raise the other"),
-        ),
-        (("valkey.rewriteMinSize=5gb",), ("valkey.rewriteMinSize 5gb", "valkey.persistence.size 2Gi", "lower the one")),
-        (("valkey.rewriteMinSize=1mb",), ("valkey.rewriteMinSize 1mb", "256mb", "raise it")),
         (("autoscaling.enabled=true", "controller.enabled=true"), ("/controller/enabled", "must be false")),
         (("valkey.rewriteMinSize=64mb",), ("valkey.rewriteMinSize 64mb is less than 256mb", "raise it")),
         (("valkey.rewriteMinSize=4gb",), ("rewriteMinSize 4gb does not fit into valkey.persistence.size 2Gi", "raise")),
@@ -101,7 +91,6 @@ def test_way_out_of_an_impossible_combination_is_one():
     render(values_of("run.network.kind=nature", "image.learner.repository=example.org/mine"))
 
 
-ROOMY = {"replay": {"resources": {"limits": {"memory": "8Gi"}}}}
 OPEN = {"run.environment.kwargs"}
 """Keys of others: what an environment takes."""
 
@@ -129,7 +118,7 @@ def test_schema_is_closed_but_for_objects_of_kubernetes_and_of_environments():
 
 
 def test_every_setting_of_a_run_is_known_to_the_schema():
-    texts({"run": RunSpecification().model_dump(mode="json"), **ROOMY})
+    texts({"run": RunSpecification().model_dump(mode="json")})
     assert set(SCHEMA["properties"]["run"]["properties"]) == set(RunSpecification.model_fields)
 
 
@@ -144,7 +133,7 @@ def test_every_setting_of_a_run_is_known_to_the_schema():
     ],
 )
 def test_run_arrives_as_it_was_written(run: dict):
-    text = render({"run": run, **ROOMY}).the("ConfigMap", "adql-run")["data"]["run.yaml"]
+    text = render({"run": run}).the("ConfigMap", "adql-run")["data"]["run.yaml"]
     written = merged({"environment": {"id": "CartPole-v1"}}, run)
     assert specification_from(yaml.safe_load(text)) == specification_from(written)
 
