@@ -92,7 +92,7 @@ def test_status_reads_the_last_words_of_the_container_that_crashed(capsys):
 def test_status_of_a_full_volume(capsys):
     cluster = healthy()
     cluster.answers["status"] = lambda: executed(msgspec.json.encode(run_status(free=0.01)))
-    assert "! the parameter server's volume is full to 99%" in told(cluster, capsys, 1)
+    assert "! the parameter server's volume has 0 of 0 MB left" in told(cluster, capsys, 1)
 
 
 @pytest.mark.parametrize(("state", "code"), [("running", 1), ("reached", 0)])

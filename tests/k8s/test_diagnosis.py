@@ -143,6 +143,11 @@ def test_component_that_is_scaled_to_0_is_no_trouble():
     assert told("learner", replicas=0) == []
 
 
-def test_volume_is_told_before_it_is_full():
-    assert list(volume_troubles({"bytes": 100, "free_bytes": 20})) == []
-    assert "full to 95%" in next(volume_troubles({"bytes": 100, "free_bytes": 5}))
+@pytest.mark.parametrize(
+    ("total", "free", "told"),
+    [(1e9, 2e8, False), (1e9, 5e7, True), (1e12, 5e10, False), (1e12, 9e8, True), (0, 0, False)],
+)
+def test_volume_is_told_before_it_is_full(total, free, told):
+    found = list(volume_troubles({"bytes": int(total), "free_bytes": int(free)}))
+    assert bool(found) == told
+    assert not told or f"{free / 1e6:,.0f} of {total / 1e6:,.0f} MB left" in found[0]

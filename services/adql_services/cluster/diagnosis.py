@@ -9,8 +9,8 @@ from adql_services.cluster.release import Release, component_of, container_statu
 Tree = dict[str, Any]
 LastWords = Callable[[Tree, bool], str]
 """Of a pod: the last line of its log that complains; True asks for the container that ran before this one."""
-FULL = 0.9
-"""Share of the parameter server's volume."""
+LEAST_FREE_SHARE, LEAST_FREE_BYTES = 0.1, 1024**3
+"""A volume on which less than both is free is nearly full: of a large one a tenth is room enough."""
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 _START_FAILURES = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
@@ -58,10 +58,10 @@ def ready(workload: Tree) -> int:
 
 def volume_troubles(volume: Mapping[str, int]) -> Iterator[str]:
     """Yields a line if the parameter server's volume is nearly full."""
-    used = 1 - volume["free_bytes"] / max(volume["bytes"], 1)
-    if used > FULL:
+    total, free = volume["bytes"], volume["free_bytes"]
+    if free < min(LEAST_FREE_SHARE * total, LEAST_FREE_BYTES):
         yield (
-            f"the parameter server's volume is full to {used:.0%}: give its claim more room "
+            f"the parameter server's volume has {free / 1e6:,.0f} of {total / 1e6:,.0f} MB left: give its claim more room "
             "(`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs in it"
         )
 
