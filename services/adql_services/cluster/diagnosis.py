@@ -61,8 +61,8 @@ def volume_troubles(volume: Mapping[str, int]) -> Iterator[str]:
     total, free = volume["bytes"], volume["free_bytes"]
     if free < min(LEAST_FREE_SHARE * total, LEAST_FREE_BYTES):
         yield (
-            f"the parameter server's volume has {free / 1e6:,.0f} of {total / 1e6:,.0f} MB left: give its claim more room "
-            "(`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs in it"
+            f"the parameter server's volume has {free / 1e6:,.0f} of {total / 1e6:,.0f} MB left: give its claim more "
+            "room (`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs in it"
         )
 
 
