@@ -43,7 +43,7 @@ def test_one_command_builds_trains_to_the_goal_and_says_where_the_curves_are(unb
     with new_stack(tmp_path, unbuilt) as stack, Terminal(stack) as terminal:
         wait_until(lambda: terminal.is_up, 600, lambda: terminal.text)
         assert f"the curves: Prometheus http://127.0.0.1:{stack.prometheus_port} (Grafana not" in terminal.text
-        assert all(stack.is_healthy(service) for service in SERVICES), stack.story()
+        stack.wait_until(lambda: all(stack.is_healthy(service) for service in SERVICES), 30)
         stack.wait_until(lambda: stack.about_the_run()["state"]["status"] == "reached", GOAL_SECONDS)
         begun = time.monotonic()
         assert terminal.press_ctrl_c() == 0, terminal.text
