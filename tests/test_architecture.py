@@ -46,6 +46,7 @@ SERVICES = {
     "adql_services.learner": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.selftest": LIBRARIES | {"adql.agent", "adql_services.runtime"},
     "adql_services.evaluator": LIBRARIES | {"adql.agent", "adql_services.runtime"},
+    "adql_services.controller": LIBRARIES | {"adql_services.runtime", "adql_services.cluster.api"},
     "adql_services.cluster": {"adql.bundle", "adql.config", "adql.errors", "adql_services.runtime"},
     "adql_services.dashboard": {"adql.errors"},
     "adql_services.local": LIBRARIES | {"adql.agent", "adql.parameters", "adql_services.runtime"},

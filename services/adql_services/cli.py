@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from adql_services import container_commands
 from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known
 from adql_services.cluster import command_line
+from adql_services.controller import command_line as controller_command
 from adql_services.dashboard.command import add_dashboard
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _parser() -> _Parser:
         _add_doctor,
         _add_config,
         _add_services,
+        controller_command.add,
         _add_selftest,
         add_dashboard,
     ):

@@ -13,6 +13,7 @@ from adql.config.loading import (
 )
 from adql.config.schedule_settings import FractionScheduleSettings, RateScheduleSettings, ScheduleSettings
 from adql.config.settings import (
+    ControllerSettings,
     EvaluatorSettings,
     LearnerSettings,
     ParameterServerSettings,
@@ -45,6 +46,7 @@ __all__ = [
     "FRAME_OVERHEAD_BYTES",
     "MAX_EPISODES",
     "AlgorithmSettings",
+    "ControllerSettings",
     "DurabilitySettings",
     "EnvironmentSettings",
     "EvaluationSettings",

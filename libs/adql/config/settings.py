@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 
-from adql.config.section import PositiveFloat, Section
+from adql.config.section import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 
 def _checked_address(address: str) -> str:
@@ -94,6 +95,48 @@ class EvaluatorSettings(ServiceSettings):
     """Where /livez, /readyz and /metrics are."""
     parameter_server_url: Address = "http://127.0.0.1:8420"
     """Where the parameter server listens."""
+
+
+class ControllerSettings(ServiceSettings):
+    """``adql controller``."""
+
+    side: Address = "http://127.0.0.1:8461"
+    """Where /livez, /readyz and /metrics are."""
+    parameter_server_url: Address = "http://127.0.0.1:8420"
+    """Where the parameter server listens."""
+    replay_url: Address = "http://127.0.0.1:8430"
+    """Where the replay service listens."""
+    namespace: str | None = None
+    """Of the Deployment; the pod's own, or that of the kubeconfig's context, by default."""
+    deployment: str = "adql-learner"
+    """Whose pods are the learners."""
+    role: Literal["both", "learner", "actor"] = "both"
+    """Of those learners."""
+    min_replicas: PositiveInt = 1
+    """Fewest learners while there is something to learn."""
+    max_replicas: Annotated[PositiveInt, Field(validate_default=True)] = 8
+    """Most learners."""
+    interval_seconds: PositiveFloat = 10.0
+    """From one look to the next."""
+    window_seconds: PositiveFloat = 60.0
+    """How long is measured what a number of learners brings."""
+    cool_down_seconds: NonNegativeFloat = 60.0
+    """At least this long from one change of the number to the next."""
+    start_seconds: PositiveFloat = 300.0
+    """Learners that were asked for and have not come by then have no room."""
+    retry_seconds: PositiveFloat = 1800.0
+    """A number that did not pay is tried again after this long."""
+    scale_to_zero_when_done: bool = False
+    """No learners once the run is over, and those from before again when it goes on."""
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _not_below_the_fewest(cls, value: int, info: ValidationInfo) -> int:
+        if value < (fewest := info.data.get("min_replicas", 1)):
+            raise PydanticCustomError(
+                "bounds", "must be at least ADQL_MIN_REPLICAS={fewest}; raise it or lower that", {"fewest": fewest}
+            )
+        return value
 
 
 class SelfTestSettings(ServiceSettings):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from adql.config.complaints import LEAST_LIKENESS, MOST_NEAR, all_keys, near_keys
 from adql.config.settings import (
+    ControllerSettings,
     EvaluatorSettings,
     LearnerSettings,
     ParameterServerSettings,
@@ -16,7 +17,10 @@ from adql.config.specification import RunSpecification
 from adql.errors import ConfigError
 
 PREFIX = "ADQL_"
-_SERVICES = (ParameterServerSettings, ReplayServerSettings, LearnerSettings, EvaluatorSettings, SelfTestSettings)
+_SERVICES = (
+    *(ParameterServerSettings, ReplayServerSettings, LearnerSettings, EvaluatorSettings),
+    *(ControllerSettings, SelfTestSettings),
+)
 _LINK = re.compile(
     r"ADQL(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )

@@ -19,6 +19,7 @@ LEARNER = CollectorRegistry(auto_describe=True)
 EVALUATOR = CollectorRegistry(auto_describe=True)
 PARAMETER_SERVER = CollectorRegistry(auto_describe=True)
 REPLAY = CollectorRegistry(auto_describe=True)
+CONTROLLER = CollectorRegistry(auto_describe=True)
 
 Page = tuple[CollectorRegistry, ...]
 """What one service's /metrics shows."""
@@ -27,6 +28,7 @@ LEARNER_PAGE: Page = (PROCESS, CLIENT, LEARNER)
 EVALUATOR_PAGE: Page = (PROCESS, CLIENT, EVALUATOR)
 PARAMETER_SERVER_PAGE: Page = (PROCESS, PARAMETER_SERVER)
 REPLAY_PAGE: Page = (PROCESS, REPLAY)
+CONTROLLER_PAGE: Page = (PROCESS, CONTROLLER)
 
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _STALENESS_BUCKETS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)
@@ -223,6 +225,18 @@ REPLAY_SNAPSHOT_FAILURES = _counter(
     "step",
 )
 REPLAY_LEARNERS = _gauge(REPLAY, "replay_learners", "Live sessions that sample.")
+
+# Controller.
+CONTROLLER_WANTED = _late_gauge(CONTROLLER, "controller_wanted_replicas", "Learners that there are to be.")
+CONTROLLER_DECISIONS = _counter(
+    CONTROLLER, "controller_decisions_total", "Looks at the run, by what decided the number of learners.", "reason"
+)
+CONTROLLER_CHANGES = _counter(
+    CONTROLLER,
+    "controller_changes_total",
+    "Changes of the number of learners, by outcome: done, conflict (somebody else changed the Deployment), failed.",
+    "outcome",
+)
 
 # Every server.
 REQUESTS = _counter(PROCESS, "http_requests_total", "Answers by class of status.", "status_class")

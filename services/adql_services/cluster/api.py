@@ -8,6 +8,7 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -15,7 +16,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import portforward, stream
 
-from adql.errors import AdqlError, InputError, NotFoundError, RunFailedError
+from adql.errors import AdqlError, ConflictError, InputError, NotFoundError, RunFailedError
 from adql_services.cluster.execution import Execution
 
 Tree = dict[str, Any]
@@ -23,6 +24,7 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 SILENCE_SECONDS = 7 * 86_400.0
 """Of a log that is followed; the client takes no endless wait."""
 _FIELD_MANAGER = "adql"
+_OWN_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 class Cluster:
@@ -32,16 +34,33 @@ class Cluster:
         InputError: the kubeconfig names no cluster, or not the context that is asked for; at construction.
         RunFailedError: the cluster cannot be reached, or does not allow it; in every method.
         NotFoundError: the object that is named does not exist; in every method that names one.
+
+    ``details["status"]`` of a RunFailedError is 401 or 403 where the cluster does not know or does not allow it.
     """
 
     def __init__(self, context: str | None = None, namespace: str | None = None) -> None:
-        self._configuration = client.Configuration()
+        configuration = client.Configuration()
         with _kubeconfig():
-            self.context, own = _context(context)
+            name, own = _context(context)
             config.load_kube_config(  # type: ignore[no-untyped-call]
-                context=context, client_configuration=self._configuration
+                context=context, client_configuration=configuration
             )
-        self.namespace = namespace or own
+        self._connect(configuration, name, namespace or own)
+
+    @classmethod
+    def of_pod(cls, namespace: str | None = None) -> "Cluster":
+        """Returns the cluster around this pod, as the pod's service account; outside of one that of the kubeconfig."""
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            return cls(None, namespace)
+        cluster = cls.__new__(cls)
+        cluster._connect(configuration, "this pod", namespace or Path(_OWN_NAMESPACE).read_text(encoding="utf-8"))
+        return cluster
+
+    def _connect(self, configuration: client.Configuration, context: str, namespace: str) -> None:
+        self._configuration, self.context, self.namespace = configuration, context, namespace
         self._configuration.retries = urllib3.Retry(0)
         self._client = client.ApiClient(self._configuration)
         core, apps = client.CoreV1Api(self._client), client.AppsV1Api(self._client)
@@ -113,6 +132,32 @@ class Cluster:
             field_manager=_FIELD_MANAGER,
         )
 
+    def scale_of(self, deployment: str) -> Tree:
+        """Returns the scale subresource of a deployment: whose it is, and how many pods it is asked for."""
+        answer = self._asked(self._apps.read_namespaced_deployment_scale, deployment, self.namespace)
+        scale: Tree = json.loads(answer.data)
+        return scale
+
+    def rescale(self, scale: Tree, replicas: int) -> None:
+        """Sets what ``scale_of`` returned to ``replicas``.
+
+        Raises:
+            ConflictError: the deployment was changed since; nothing was set.
+        """
+        metadata = {key: scale["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+        body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}}
+        self._asked(
+            self._apps.replace_namespaced_deployment_scale,
+            metadata["name"],
+            self.namespace,
+            body,
+            field_manager=_FIELD_MANAGER,
+        )
+
+    def tell(self, event: Tree) -> None:
+        """Creates an event."""
+        self._asked(self._core.create_namespaced_event, self.namespace, event)
+
     def execute(self, pod: str, container: str, command: Sequence[str]) -> Execution:
         """Starts a command in a container; its output is read from what is returned."""
         socket_of = self._streamed(
@@ -173,10 +218,14 @@ class Cluster:
             return self._unreachable(error)
         if status == 404:
             return NotFoundError(f"{said}; `adql k8s status` says what there is")
+        if status == 409:
+            return ConflictError(said)
         if status == 401:
-            return RunFailedError(f"the cluster of context {self.context} does not know you: log in to it again")
+            words = f"the cluster of context {self.context} does not know you: log in to it again"
+            return RunFailedError(words, status=status)
         if status == 403:
-            return RunFailedError(f"{said}; ask who runs the cluster for the right to, or name another --context")
+            words = f"{said}; ask who runs the cluster for the right to, or name another --context"
+            return RunFailedError(words, status=status)
         return RunFailedError(f"the cluster refuses it: {said}; `adql k8s status` says more")
 
     def _unreachable(self, error: Exception) -> AdqlError:

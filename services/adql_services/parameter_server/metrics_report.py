@@ -89,7 +89,7 @@ class MetricsReport:
         metrics.RUN_ENVIRONMENT_STEPS.set(clocks.environment_steps)
         metrics.RUN_LEARNER_STEPS.set(clocks.learner_steps)
         metrics.EVALUATIONS_WAITING.set(len(machine.evaluations.waiting))
-        self._publish_bound(machine)
+        metrics.STALENESS_BOUND.labels(machine.specification.update.staleness.policy).set(_bound(machine))
         metrics.ENVIRONMENT_STEPS.inc(max(0, clocks.environment_steps - self._clocks.environment_steps))
         metrics.LEARNER_STEPS.inc(max(0, clocks.learner_steps - self._clocks.learner_steps))
         self._clocks = clocks
@@ -100,10 +100,6 @@ class MetricsReport:
             get_logger().info("the run", status=self._status)
             for status in get_args(Status):
                 metrics.RUN_STATUS.labels(status).set(status == self._status)
-
-    def _publish_bound(self, machine: ParameterServer) -> None:
-        settings, learners = machine.specification.update.staleness, max(1, machine.sessions.learners)
-        metrics.STALENESS_BOUND.labels(settings.policy).set(usual_staleness_bound(settings, learners))
 
     def describe(self, machine: ParameterServer) -> dict[str, Any]:
         """Returns the body of GET /v1/run, without the state that every answer carries."""
@@ -128,6 +124,7 @@ class MetricsReport:
                 for session in machine.sessions.live
             ],
             "staleness": staleness_summary(machine.staleness_counts),
+            "staleness_bound": _bound(machine),
             "staleness_counts": {str(value): count for value, count in sorted(machine.staleness_counts.items())},
             "evaluations": _evaluations(machine.evaluations),
         }
@@ -145,6 +142,10 @@ def staleness_summary(counts: Mapping[int, int]) -> dict[str, float] | None:
         "p99": _quantile(counts, 0.99 * total),
         "max": max(counts),
     }
+
+
+def _bound(machine: ParameterServer) -> int:
+    return usual_staleness_bound(machine.specification.update.staleness, max(1, machine.sessions.learners))
 
 
 def _by_slot(counts: Mapping[int, int]) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""The controller: on Kubernetes, how many learners there are to be."""
