@@ -5,7 +5,7 @@ from typing import Any
 from tests.deploy.rendering import merged
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-PLACED = ("parameterServer", "replay", "valkey", "learner", "evaluator")
+PLACED = ("parameterServer", "replay", "valkey", "learner", "evaluator", "controller")
 
 _placement = {
     "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
@@ -93,7 +93,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "no budgets": {section: {"podDisruptionBudget": {"enabled": False}} for section in PLACED},
     "no scrape annotations": {"metrics": {"annotations": {"enabled": False}}},
     "autoscaling": {"autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}}},
-    "controller": {"controller": {"enabled": True}},
+    "controller": {"controller": {"enabled": True}, "networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1/32"]}}},
     "prometheus operator": {
         "metrics": {
             part: {"enabled": True, "additionalLabels": {"release": "kube-prometheus-stack"}}

@@ -4,11 +4,12 @@ import helm_python
 import pytest
 
 from tests.deploy.copies import with_bug
+from tests.deploy.features import FEATURES
 from tests.deploy.releases import Release, fresh
 from tests.deploy.rendering import Rendered, render
 
 ANNOTATION = "adql/replica-count"
-UNSET = ({"learner": {"replicaCount": None}}, {"autoscaling": {"enabled": True}}, {"controller": {"enabled": True}})
+UNSET = ({"learner": {"replicaCount": None}}, {"autoscaling": {"enabled": True}}, FEATURES["controller"])
 
 
 def field(rendered: Rendered) -> int | None:

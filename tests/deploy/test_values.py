@@ -61,6 +61,8 @@ def test_unknown_key_is_refused_by_name(assignment: str, place: str, key: str):
         ("run.training.goal=high", "/run/training/goal"),
         ("commonLabels.a=1", "/commonLabels/a"),
         ("autoscaling.minReplicas=0", "/autoscaling/minReplicas"),
+        ("controller.minReplicas=0", "/controller/minReplicas"),
+        ("controller.intervalSeconds=0", "/controller/intervalSeconds"),
     ],
 )
 def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
@@ -75,6 +77,11 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
         (("run.network.kind=nature",), ("run.network.kind nature", "PyTorch", "adql/learner-torch")),
         (("run.network.kind=minatar",), ("run.network.kind minatar", "PyTorch", "adql/learner-torch")),
         (("autoscaling.enabled=true", "controller.enabled=true"), ("/controller/enabled", "must be false")),
+        (("controller.enabled=true",), ("networkPolicy.apiServer.cidrs", "kubectl get endpoints", "enabled=false")),
+        (
+            ("controller.enabled=true", "controller.minReplicas=9", "networkPolicy.enabled=false"),
+            ("controller.minReplicas 9", "controller.maxReplicas 8", "raise"),
+        ),
         (("valkey.rewriteMinSize=64mb",), ("valkey.rewriteMinSize 64mb is less than 256mb", "raise it")),
         (("valkey.rewriteMinSize=4gb",), ("rewriteMinSize 4gb does not fit into valkey.persistence.size 2Gi", "raise")),
         (("valkey.maxmemory=300mb",), ("maxmemory 300mb does not fit into", "limits.memory 256Mi", "lower")),
@@ -208,11 +215,11 @@ BASES = [
     merged({"networkPolicy": {"enabled": True}}, KNOWN),
     merged(KNOWN, FEATURES["external store"]),
     merged(KNOWN, {"serviceAccount": {"create": False}}),
+    merged(KNOWN, FEATURES["controller"]),
 ]
 UNUSED = {
     "auth.rotation": "rotates what the chart has generated; tests/deploy/test_secrets.py shows it",
     "valkey.enabled": "is changed together with redis.external.url alone; one of the features",
-    "networkPolicy.apiServer.cidrs": "is the controller's, whose objects are still to come",
 }
 """Values that change nothing here, and why."""
 

@@ -91,6 +91,7 @@ def test_a_page_shows_the_process_and_nothing_unprefixed(page):
         ("adql_replay_size_transitions", ["REPLAY_PAGE"]),
         ("adql_epsilon", ["LEARNER_PAGE"]),
         ("adql_success_ratio", ["EVALUATOR_PAGE"]),
+        ("adql_controller_changes_total", ["CONTROLLER_PAGE"]),
         ("adql_reconnects_total", ["EVALUATOR_PAGE", "LEARNER_PAGE"]),
     ],
 )

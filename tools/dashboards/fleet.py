@@ -71,6 +71,34 @@ WORK = Section(
         ),
     ],
 )
+CONTROLLER = Section(
+    "Who sets the number of learners?",
+    [
+        Panel(
+            "Learners that the controller wants",
+            "none",
+            "Beside those that live. Shown where the chart's controller is switched on.",
+            [
+                Query(of("adql_controller_wanted_replicas"), "wanted {{pod}}"),
+                Query(of("adql_active_learners"), "live {{pod}}"),
+            ],
+        ),
+        Panel(
+            "Why that many",
+            "cps",
+            "The controller's looks at the run, by the reason that decided.",
+            [Query(f"{rate('adql_controller_decisions_total', by='reason')} > 0", "{{reason}}")],
+            stacked=True,
+        ),
+        Panel(
+            "Changes of the number",
+            "none",
+            "By the controller, since it started. conflict: somebody else changed the Deployment meanwhile, and the "
+            "next look begins with theirs.",
+            [Query(f"sum by (outcome) ({of('adql_controller_changes_total')})", "{{outcome}}")],
+        ),
+    ],
+)
 COST = Section(
     "What does it cost?",
     [
@@ -108,4 +136,4 @@ COST = Section(
 
 def board() -> Dashboard:
     """Returns the dashboard."""
-    return dashboard("Fleet", "The processes of a run, their work and their cost.", [PROCESSES, WORK, COST])
+    return dashboard("Fleet", "The processes of a run, their work and their cost.", [PROCESSES, WORK, CONTROLLER, COST])

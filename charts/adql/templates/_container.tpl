@@ -5,6 +5,8 @@ image: {{ include "adql.image" (dict "root" .root "image" .fact.image) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- if eq .component "valkey" }}
 {{ include "adql.valkeyCommand" .root }}
+{{- else if eq .component "controller" }}
+args: [controller]
 {{- else }}
 args: [{{ .command | default .component }}, /etc/adql/run.yaml]
 {{- end }}

@@ -40,6 +40,19 @@ ADQL_REDIS_PASSWORD_FILE: /run/secrets/store/password
 {{- if eq .component "learner" }}
 ADQL_ROLE: {{ .values.role }}
 {{- end }}
+{{- if eq .component "controller" }}
+ADQL_NAMESPACE: {{ .root.Release.Namespace }}
+ADQL_DEPLOYMENT: {{ include "adql.componentName" (dict "root" .root "component" "learner") }}
+ADQL_ROLE: {{ .root.Values.learner.role }}
+ADQL_MIN_REPLICAS: {{ .values.minReplicas | quote }}
+ADQL_MAX_REPLICAS: {{ .values.maxReplicas | quote }}
+ADQL_INTERVAL_SECONDS: {{ .values.intervalSeconds | quote }}
+ADQL_WINDOW_SECONDS: {{ .values.windowSeconds | quote }}
+ADQL_COOL_DOWN_SECONDS: {{ .values.coolDownSeconds | quote }}
+ADQL_START_SECONDS: {{ .values.startSeconds | quote }}
+ADQL_RETRY_SECONDS: {{ .values.retrySeconds | quote }}
+ADQL_SCALE_TO_ZERO_WHEN_DONE: {{ .values.scaleToZeroWhenDone | quote }}
+{{- end }}
 {{- end }}
 
 {{/* `env` of one container: extraEnv takes the place of the chart's own by name, since server-side apply refuses two. */}}

@@ -5,6 +5,7 @@ replay: {section: replay, image: service, ports: {http: 8430, side: 8431}}
 valkey: {section: valkey, image: valkey, ports: {redis: 6379}}
 learner: {section: learner, image: learner, ports: {side: 8441}}
 evaluator: {section: evaluator, image: learner, ports: {side: 8451}}
+controller: {section: controller, image: service, ports: {side: 8461}}
 {{- end }}
 
 {{/* Who asks whom. The NetworkPolicies of both ends are made from this. */}}
@@ -12,6 +13,7 @@ evaluator: {section: evaluator, image: learner, ports: {side: 8451}}
 parameter-server: [valkey]
 learner: [parameter-server, replay]
 evaluator: [parameter-server]
+controller: [parameter-server, replay]
 test: [parameter-server, replay]
 {{- end }}
 
@@ -20,6 +22,7 @@ test: [parameter-server, replay]
 {{- $absent := list -}}
 {{- if not .root.Values.valkey.enabled }}{{ $absent = append $absent "valkey" }}{{ end -}}
 {{- if not .root.Values.evaluator.enabled }}{{ $absent = append $absent "evaluator" }}{{ end -}}
+{{- if not .root.Values.controller.enabled }}{{ $absent = append $absent "controller" }}{{ end -}}
 {{- $present := list -}}
 {{- range .among }}{{ if not (has . $absent) }}{{ $present = append $present . }}{{ end }}{{ end -}}
 {{- toJson $present -}}
@@ -77,6 +80,12 @@ annotations:
 {{- define "adql.serviceAccountName" -}}
 {{- $own := .Values.serviceAccount.create | ternary (include "adql.fullname" .) "default" -}}
 {{- .Values.serviceAccount.name | default $own -}}
+{{- end }}
+
+{{/* The controller's own, which alone may do something. */}}
+{{- define "adql.controllerAccountName" -}}
+{{- $own := .Values.controller.serviceAccount.create | ternary (include "adql.componentName" (dict "root" . "component" "controller")) "default" -}}
+{{- .Values.controller.serviceAccount.name | default $own -}}
 {{- end }}
 
 {{/* What a component's address is to the others: its governing headless Service. */}}

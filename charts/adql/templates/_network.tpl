@@ -51,6 +51,16 @@
     - port: 53
       protocol: TCP
 {{- end }}
+{{- if eq .component "controller" }}
+- to:
+    {{- range .root.Values.networkPolicy.apiServer.cidrs }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
+  ports:
+    - port: 443
+    - port: 6443
+{{- end }}
 {{- $extra := .values.extraEgress -}}
 {{- if eq .component "parameter-server" }}{{ $extra = .root.Values.redis.external.egress }}{{ end -}}
 {{- with $extra }}

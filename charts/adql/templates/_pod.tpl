@@ -16,7 +16,7 @@ spec:
 {{- define "adql.podAnnotations" -}}
 {{- $own := dict -}}
 {{- if ne .component "valkey" -}}
-{{- $_ := set $own "checksum/config" (include "adql.runYaml" .root | sha256sum) -}}
+{{- if ne .component "controller" }}{{ $_ := set $own "checksum/config" (include "adql.runYaml" .root | sha256sum) }}{{ end -}}
 {{- if and .fact.ports.side .root.Values.metrics.annotations.enabled -}}
 {{- $scraped := dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString .fact.ports.side) "prometheus.io/path" "/metrics" -}}
 {{- $own = merge $own $scraped -}}
@@ -26,7 +26,7 @@ spec:
 {{- end }}
 
 {{- define "adql.podSpec" -}}
-serviceAccountName: {{ include "adql.serviceAccountName" .root }}
+serviceAccountName: {{ include (eq .component "controller" | ternary "adql.controllerAccountName" "adql.serviceAccountName") .root }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:

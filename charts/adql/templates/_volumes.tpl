@@ -28,11 +28,14 @@ tmp: /tmp
 {{- if $stateful }}
 data: /data
 {{- end }}
-{{- if ne .component "valkey" }}
+{{- if not (has .component (list "valkey" "controller")) }}
 run: /etc/adql
-{{- if .root.Values.auth.enabled }}
+{{- end }}
+{{- if and (ne .component "valkey") .root.Values.auth.enabled }}
 tokens: /run/secrets/adql
 {{- end }}
+{{- if eq .component "controller" }}
+kubernetes: /var/run/secrets/kubernetes.io/serviceaccount
 {{- end }}
 {{- if and (has .component (list "parameter-server" "valkey")) (include "adql.storeSecret" .root) }}
 store: /run/secrets/store
@@ -46,7 +49,7 @@ users: /run/valkey
 {{- range $name, $path := include "adql.mounts" . | fromYaml }}
 - name: {{ $name }}
   mountPath: {{ $path }}
-  {{- if has $name (list "run" "tokens" "store") }}
+  {{- if has $name (list "run" "tokens" "store" "kubernetes") }}
   readOnly: true
   {{- end }}
 {{- end }}
@@ -81,6 +84,26 @@ users: /run/valkey
     items:
       - key: {{ include "adql.passwordKey" .root }}
         path: password
+{{- end }}
+{{- if hasKey $mounts "kubernetes" }}
+# What automountServiceAccountToken would mount, and in this one pod alone.
+- name: kubernetes
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
 {{- end }}
 {{- if hasKey $mounts "users" }}
 - name: users
