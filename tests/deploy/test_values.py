@@ -77,7 +77,7 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
         (("run.network.kind=nature",), ("run.network.kind nature", "PyTorch", "adql/learner-torch")),
         (("run.network.kind=minatar",), ("run.network.kind minatar", "PyTorch", "adql/learner-torch")),
         (("autoscaling.enabled=true", "controller.enabled=true"), ("/controller/enabled", "must be false")),
-        (("controller.enabled=true",), ("networkPolicy.apiServer.cidrs", "kubectl get endpoints", "enabled=false")),
+        (("controller.enabled=true",), ("networkPolicy.apiServer.cidrs", "kubectl get endpointslice", "enabled=false")),
         (
             ("controller.enabled=true", "controller.minReplicas=9", "networkPolicy.enabled=false"),
             ("controller.minReplicas 9", "controller.maxReplicas 8", "raise"),

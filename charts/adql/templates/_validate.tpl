@@ -18,7 +18,7 @@
 {{- fail (printf "controller.minReplicas %v is more than controller.maxReplicas %v; raise the latter or lower the former" $values.controller.minReplicas $values.controller.maxReplicas) -}}
 {{- end -}}
 {{- if and $values.controller.enabled $values.networkPolicy.enabled (not $values.networkPolicy.apiServer.cidrs) -}}
-{{- fail "controller.enabled needs the API server's addresses, which its NetworkPolicy opens; set networkPolicy.apiServer.cidrs, such as {10.0.0.1/32}, to those that `kubectl get endpoints kubernetes -n default` prints, or networkPolicy.enabled=false" -}}
+{{- fail "controller.enabled needs the API server's addresses, which its NetworkPolicy opens; set networkPolicy.apiServer.cidrs, such as {10.0.0.1/32}, to those that `kubectl get endpointslice kubernetes -n default` prints, or networkPolicy.enabled=false" -}}
 {{- end -}}
 {{- include "adql.validateSizes" $values -}}
 {{- end }}
