@@ -78,7 +78,7 @@ def test_notes_say_who_sets_the_number_of_learners():
     assert "kubectl -n training scale deployment/adql-learner --replicas=" in render().notes
     assert "--force-conflicts" in render().notes
     assert "set by KEDA" in render(values_of("autoscaling.enabled=true")).notes
-    assert "set by the controller" in render(values_of("controller.enabled=true")).notes
+    assert "set by the controller" in render(values_of("controller.enabled=true", "networkPolicy.enabled=false")).notes
 
 
 def test_notes_of_an_upgrade_tell_the_live_count(release: Release):

@@ -216,6 +216,7 @@ BASES = [
     merged(KNOWN, FEATURES["external store"]),
     merged(KNOWN, {"serviceAccount": {"create": False}}),
     merged(KNOWN, FEATURES["controller"]),
+    merged(KNOWN, {"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1/32"]}}}),
 ]
 UNUSED = {
     "auth.rotation": "rotates what the chart has generated; tests/deploy/test_secrets.py shows it",
