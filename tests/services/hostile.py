@@ -66,6 +66,8 @@ def _example(schema: dict[str, Any]) -> Any:
         return schema["enum"][0]
     if schema["type"] == "array":
         return [_example(schema["items"])]
+    if schema["type"] == "object":
+        return {_example(schema["propertyNames"]): _example(schema["additionalProperties"])}
     return {"string": "x", "boolean": True, "number": 1.0, "integer": 1}[schema["type"]]
 
 
