@@ -212,7 +212,7 @@ KNOWN = {"auth": {"existingSecret": "tokens"}, "valkey": {"existingSecret": "sto
 BASES = [
     *(merged(EVERYTHING[name], KNOWN) for name in EVERYTHING),
     KNOWN,
-    merged({"networkPolicy": {"enabled": True}}, KNOWN),
+    merged({"networkPolicy": {"enabled": True, "apiServer": {"cidrs": ["10.0.0.1/32"]}}}, KNOWN),
     merged(KNOWN, FEATURES["external store"]),
     merged(KNOWN, {"serviceAccount": {"create": False}}),
     merged(KNOWN, FEATURES["controller"]),
