@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from adql.errors import InputError, NotFoundError, RunFailedError
+from adql.errors import ConflictError, InputError, NotFoundError, RunFailedError
 from adql_services.cluster.api import Cluster
 from tests.ports import free_port
 
@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_PATCH = answer
+    do_GET = do_PATCH = do_PUT = do_POST = answer
 
     def log_message(self, *_):
         """Says nothing."""
@@ -104,6 +104,72 @@ def test_scale_changes_the_scale_subresource_alone(api, cluster):
     api.answers[path] = 200, {}
     cluster.scale("adql-learner", 0)
     assert api.asked == [("PATCH", path, "fieldManager=adql", {"spec": {"replicas": 0}})]
+
+
+SCALE = "/apis/apps/v1/namespaces/rl/deployments/adql-learner/scale"
+READ = {"metadata": {"name": "adql-learner", "namespace": "rl", "uid": "u", "resourceVersion": "7"}, "spec": {}}
+
+
+def test_scale_is_written_under_the_version_that_was_read(api, cluster):
+    api.answers[SCALE] = 200, READ
+    cluster.rescale(cluster.scale_of("adql-learner"), 3)
+    method, path, _, body = api.asked[-1]
+    assert (method, path, body["spec"]) == ("PUT", SCALE, {"replicas": 3})
+    assert body["metadata"] == {"name": "adql-learner", "namespace": "rl", "resourceVersion": "7"}
+
+
+def test_scale_that_somebody_changed_meanwhile_is_a_conflict(api, cluster):
+    api.answers[SCALE] = 409, failure("the object has been modified")
+    with pytest.raises(ConflictError, match="has been modified"):
+        cluster.rescale(READ, 3)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_is_not_allowed_is_told_apart_from_what_is_away(api, cluster, status):
+    api.answers[SCALE] = status, failure("no")
+    with pytest.raises(RunFailedError) as refused:
+        cluster.scale_of("adql-learner")
+    assert refused.value.details["status"] == status
+
+
+def test_event_is_created_in_the_namespace(api, cluster):
+    path = "/api/v1/namespaces/rl/events"
+    event = {"kind": "Event", "message": "why", "metadata": {"generateName": "a-"}, "involvedObject": {"name": "a"}}
+    api.answers[path] = 201, event
+    cluster.tell(event)
+    assert api.asked == [("POST", path, "", event)]
+
+
+@pytest.fixture
+def pod(tmp_path, monkeypatch):
+    """A pod with the files of a service account."""
+    place = "kubernetes.config.incluster_config"
+    for name, content in (("token", "t"), ("ca.crt", "c"), ("namespace", "rl\n")):
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(f"{place}.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(f"{place}.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr("adql_services.cluster.api._OWN_NAMESPACE", str(tmp_path / "namespace"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    return tmp_path
+
+
+def test_pod_knows_its_own_cluster(pod, monkeypatch):
+    monkeypatch.setattr("kubernetes.client.ApiClient", lambda configuration: configuration)
+    assert Cluster.of_pod().namespace == "rl" and Cluster.of_pod("other").namespace == "other"
+    assert Cluster.of_pod()._configuration.host == "https://10.0.0.1:443"
+
+
+def test_pod_without_a_token_is_told_so(pod):
+    (pod / "token").unlink()
+    with pytest.raises(InputError, match=r"^this pod has no access to its cluster .*mount a service account's token$"):
+        Cluster.of_pod()
+
+
+def test_outside_of_a_pod_the_kubeconfig_counts(api, kubeconfig, monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    kubeconfig(api.server_address[1])
+    assert Cluster.of_pod().context == "here"
 
 
 def test_log_is_text_and_can_be_followed(api, cluster):

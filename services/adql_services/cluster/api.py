@@ -49,14 +49,23 @@ class Cluster:
 
     @classmethod
     def of_pod(cls, namespace: str | None = None) -> "Cluster":
-        """Returns the cluster around this pod, as the pod's service account; outside of one that of the kubeconfig."""
+        """Returns the cluster around this pod, as the pod's service account; outside of one that of the kubeconfig.
+
+        Raises:
+            InputError: there is neither, or the pod was given no token.
+        """
         configuration = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            return cls(None, namespace)
+        except config.ConfigException as error:
+            if "host/port" in str(error):  # every pod has it
+                return cls(None, namespace)
+            raise InputError(
+                f"this pod has no access to its cluster ({error}); mount a service account's token"
+            ) from None
         cluster = cls.__new__(cls)
-        cluster._connect(configuration, "this pod", namespace or Path(_OWN_NAMESPACE).read_text(encoding="utf-8"))
+        own = namespace or Path(_OWN_NAMESPACE).read_text(encoding="utf-8").strip()
+        cluster._connect(configuration, "this pod", own)
         return cluster
 
     def _connect(self, configuration: client.Configuration, context: str, namespace: str) -> None:
