@@ -42,6 +42,7 @@ def test_bound_of_staleness_follows_the_live_learners_under_every_policy(policy,
         machine.register("both")
     begun(machine)
     assert shown("staleness_bound_versions", policy=policy) == bound
+    assert MetricsReport(machine.clocks).describe(machine)["staleness_bound"] == bound
 
 
 def evaluated(task, *returns: float):
