@@ -21,6 +21,12 @@ OF_A_TRAINING = {
     "run.yaml", "command.txt", "summary.json", "evaluations.csv", "episodes.csv", "progress.csv", "report.html",
     "policy-best.safetensors", "policy-last.safetensors", "watermark", "checkpoints", "store", "replay", "logs",
 }  # fmt: skip
+SMALL = [
+    word
+    for section in ("parameterServer", "replay", "valkey", "learner", "evaluator")
+    for word in ("--set", f"{section}.resources.requests.cpu=10m")
+]
+"""Where other releases train beside this one there is room for it all the same."""
 SOON = ("--set", "run.evaluation.every_learner_steps=500", "--set", "run.evaluation.episodes=2")
 
 
@@ -28,7 +34,7 @@ SOON = ("--set", "run.evaluation.every_learner_steps=500", "--set", "run.evaluat
 def release(cluster: None):
     """A release that trains for as long as its tests do."""
     with new_namespace() as kubectl:
-        yield install(Helm("helm", kubectl.namespace), *NEVER, *SOON)
+        yield install(Helm("helm", kubectl.namespace), *NEVER, *SOON, *SMALL)
 
 
 def k8s(release: Release, *words: object, code: int = 0, **settings) -> str:
@@ -178,7 +184,7 @@ def test_download_of_a_run_that_is_over_needs_no_evaluator(release, tmp_path):
 def test_parameter_server_without_a_volume_is_told_with_its_claim(release):
     helm, parked = Helm("helm", release.kubectl.namespace), Release(release.kubectl, "parked-adql")
     lost = ("--set", "parameterServer.persistence.storageClass=nowhere", "--set", "learner.replicaCount=0")
-    helm("install", parked.name, CHART, *images(), *lost)
+    helm("install", parked.name, CHART, *images(), *SMALL, *lost)
     wait_until(lambda: "is pending" in adql_status(parked), 60, release.story)
     said = k8s(parked, "status", code=1)
     assert "run: no parameter-server of release parked-adql runs" in said

@@ -259,7 +259,8 @@ def test_updates_of_a_learner_that_ends_are_committed_at_once(redis_url, tmp_pat
 
 def test_description_names_every_route(server):
     described = server.get(routes.OPENAPI)["paths"]
-    sessions = (routes.SESSIONS, routes.session("{session}"), routes.progress("{session}"))
+    named = (route("{session}") for route in (routes.session, routes.progress, routes.account))
+    sessions = (routes.SESSIONS, *named)
     evaluations = (routes.EVALUATIONS, routes.NEXT_EVALUATION)
     assert set(described) == {*sessions, *evaluations, routes.PARAMETERS, routes.UPDATES, routes.RUN}
 
