@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -73,24 +76,32 @@ def test_logs_stand_after_the_names_of_their_pods(release):
     assert {line.split("] ")[0].removeprefix("[") for line in lines} == names
 
 
+@contextmanager
+def under_way(release: Release, *words: str) -> Iterator[TextIO]:
+    """Yields the output of a command that goes on until Ctrl-C, and types that."""
+    interruptible = ("env", "--default-signal=INT")  # also where the tests themselves run in the background
+    command = [*interruptible, sys.executable, "-m", "adql_services.cli", "k8s", *words]
+    command += ["--namespace", release.kubectl.namespace]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as process:
+        try:
+            yield process.stdout
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 128 + signal.SIGINT
+        finally:
+            process.kill()
+
+
 def test_logs_are_followed_until_ctrl_c(release):
-    command = [sys.executable, "-m", "adql_services.cli", "k8s", "logs", "-f", "-n", release.kubectl.namespace]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as following:
-        assert following.stdout.readline().startswith("[adql-")
-        following.send_signal(signal.SIGINT)
-        assert following.wait(30) == 128 + signal.SIGINT
+    with under_way(release, "logs", "--follow") as output:
+        assert output.readline().startswith("[adql-")
 
 
 def test_port_leads_to_the_parameter_server(release):
     port = free_port()
-    words = ["port-forward", "parameter-server", "--side", "--port", str(port), "-n", release.kubectl.namespace]
-    command = [sys.executable, "-m", "adql_services.cli", "k8s", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as forwarding:
-        assert f"http://127.0.0.1:{port} leads to adql-parameter-server-0, port 8421" in forwarding.stdout.readline()
+    with under_way(release, "port-forward", "parameter-server", "--side", "--port", str(port)) as output:
+        assert f"http://127.0.0.1:{port} leads to adql-parameter-server-0, port 8421" in output.readline()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30) as answer:
             assert answer.read() == b"ready\n"
-        forwarding.send_signal(signal.SIGINT)
-        assert forwarding.wait(30) == 128 + signal.SIGINT
 
 
 def downloaded(release: Release, path: Path) -> dict:

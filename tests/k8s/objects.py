@@ -1,6 +1,5 @@
 """Objects of a release as the Kubernetes API shows them, and a cluster that holds them."""
 
-import io
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -146,7 +145,7 @@ class ClusterDouble:
         return self.logs[name, previous]
 
     def follow(self, name: str, container: str, lines: int | None = None) -> Iterator[str]:
-        yield from io.StringIO(self.log(name, container))
+        yield from self.log(name, container).splitlines()
 
     def scale(self, deployment: str, replicas: int) -> None:
         self.scaled[deployment] = replicas

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from adql.bundle import Part, write_bundle
-from adql.errors import InputError, MalformedBodyError, RunFailedError
+from adql.errors import InputError, MalformedBodyError, NotFoundError, RunFailedError
 from adql_services.cluster.download import download
 from adql_services.cluster.execution import STDOUT, Execution
 from adql_services.cluster.logs import logs
@@ -136,6 +136,22 @@ def test_logs_stand_after_the_names_of_their_pods(capsys):
     cluster.logs = {("adql-learner-0", False): "a\nb\n", ("adql-learner-1", False): "c\n"}
     assert logs(cluster, "adql", "learner", follow=False, lines=None) == 0
     assert capsys.readouterr().out == "[adql-learner-0] a\n[adql-learner-0] b\n[adql-learner-1] c\n"
+
+
+def test_logs_of_all_pods_are_followed_until_they_have_ended(capsys):
+    cluster = healthy(learners=2)
+    cluster.logs = {("adql-learner-0", False): "a\nb\n", ("adql-learner-1", False): "c\n"}
+    assert logs(cluster, "adql", "learner", follow=True, lines=None) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert sorted(said) == ["[adql-learner-0] a", "[adql-learner-0] b", "[adql-learner-1] c"]
+
+
+def test_pod_whose_log_cannot_be_followed_is_told_once_the_others_have_ended(capsys):
+    cluster = healthy(learners=2)
+    cluster.logs = {("adql-learner-0", False): "a\n"}
+    with pytest.raises(NotFoundError, match="no log"):
+        logs(cluster, "adql", "learner", follow=True, lines=None)
+    assert capsys.readouterr().out == "[adql-learner-0] a\n"
 
 
 def test_logs_of_a_component_that_is_not_there_name_those_that_are():

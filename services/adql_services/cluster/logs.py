@@ -1,5 +1,6 @@
 """``adql k8s logs``: what the pods of a release say, each line after the name of its pod."""
 
+import queue
 import sys
 import threading
 from typing import Any
@@ -9,7 +10,6 @@ from adql_services.cluster.api import Cluster
 from adql_services.cluster.release import Release, container_of, find_release, is_running, name_of
 
 Tree = dict[str, Any]
-_writing = threading.Lock()
 
 
 def logs(cluster: Cluster, name: str, component: str | None, *, follow: bool, lines: int | None) -> int:
@@ -43,25 +43,34 @@ def _has_run(pod: Tree) -> bool:
 
 
 def _follow(cluster: Cluster, pods: list[Tree], lines: int | None) -> None:
-    failures: list[AdqlError | OSError] = []
+    """Threads read and this one alone writes: one that held stdout would abort the process when it is to end.
 
-    def tell(pod: Tree) -> None:
+    Raises:
+        RunFailedError: all have ended, and one of them because it could not be read.
+    """
+    said: queue.SimpleQueue[tuple[Tree, str | AdqlError | None]] = queue.SimpleQueue()
+
+    def read(pod: Tree) -> None:
         try:
             for line in cluster.follow(name_of(pod), container_of(pod), lines):
-                _write(name_of(pod), line)
-        except (AdqlError, OSError) as error:  # the latter of whoever reads no more
-            failures.append(error)
+                said.put((pod, line))
+            said.put((pod, None))
+        except AdqlError as error:
+            said.put((pod, error))
 
-    threads = [threading.Thread(target=tell, args=(pod,), daemon=True) for pod in pods]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    for pod in pods:
+        threading.Thread(target=read, args=(pod,), daemon=True).start()
+    going, failure = len(pods), None
+    while going:
+        pod, line = said.get()
+        if isinstance(line, str):
+            _write(name_of(pod), line)
+        else:
+            going, failure = going - 1, failure or line
+    if failure is not None:
+        raise failure
 
 
 def _write(pod: str, line: str) -> None:
-    with _writing:
-        sys.stdout.write(f"[{pod}] {line}\n")
-        sys.stdout.flush()
+    sys.stdout.write(f"[{pod}] {line}\n")
+    sys.stdout.flush()
