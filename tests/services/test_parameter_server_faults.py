@@ -81,6 +81,8 @@ def test_full_store_refuses_pushes_until_there_is_room(store, server, client):
         admin.config_set("maxmemory", 1)
         push(client)
         wait_until(lambda: server.probe(routes.READYZ) == 503)
+        (away,) = [line for line in server.log().splitlines() if "the weight store is away" in line][:1]
+        assert "OutOfMemoryError" in away and "give it memory or disk where it is full" in away
         answer = ask(server.listen, "POST", routes.UPDATES, BINARY, update_body(client, sequence=2))
         assert (answer.status, answer.headers["retry-after"], answer.headers["retry-after-ms"]) == (503, "1", "200")
         assert ask(server.listen, "GET", routes.PARAMETERS).status == 200
@@ -161,6 +163,18 @@ def test_server_waits_for_a_store_that_starts_later(tmp_path):
             wait_until(lambda: "waiting for the weight store" in server.log())
             assert server.probe(routes.READYZ) == 503
             store.start()
+            wait_until(lambda: server.probe(routes.READYZ) == 200)
+        finally:
+            server.kill()
+
+
+def test_server_whose_store_is_full_at_the_start_says_that_and_waits_for_room(tmp_path):
+    with running_store(tmp_path / "store", maxmemory="1") as store, redis.Redis.from_url(store.url) as admin:
+        server = ServerProcess(tmp_path / "server", tiny_specification(), store.url).start(ready=False)
+        try:
+            wait_until(lambda: "waiting for the weight store" in server.log())
+            assert "OutOfMemoryError" in server.log() and "give it memory or disk where it is full" in server.log()
+            admin.config_set("maxmemory", 0)
             wait_until(lambda: server.probe(routes.READYZ) == 200)
         finally:
             server.kill()

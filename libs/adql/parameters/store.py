@@ -31,6 +31,8 @@ DURABLE_SETTINGS = (
     ("maxmemory-policy", "noeviction"),
 )
 """What a store must be set to: with the third one at yes it answers before it syncs while it rewrites its file."""
+REFUSED_HINT = "it answers and refuses: give it memory or disk where it is full, its user rights where they lack"
+"""The way out of a StoreRefusedError: to start the store again would change nothing."""
 MARK_FIELDS = ["epoch", "version", "commit", "owner"]
 Guard = tuple[bytes, ...]
 """The raw fields of a mark; empty ones are missing."""

@@ -18,6 +18,7 @@ from adql.parameters import run_record
 from adql.parameters.ownership import Finding, judge
 from adql.parameters.pacing import CommitPacer
 from adql.parameters.state import Mark, State
+from adql.parameters.store import REFUSED_HINT
 from adql.parameters.volume import check_same_run
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
@@ -263,9 +264,8 @@ class Committer:
 
     def _say_away(self, error: StoreUnavailableError, reminder: Reminder) -> None:
         if reminder.is_due():
-            get_logger().warning(
-                "the weight store is away", address=self._store.address, error=str(error), hint="start it again"
-            )
+            hint = REFUSED_HINT if isinstance(error, StoreRefusedError) else "start it again"
+            get_logger().warning("the weight store is away", address=self._store.address, error=str(error), hint=hint)
 
     def _say_trouble(self, what: str, error: OSError) -> None:
         """Every commit would say it again."""

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from adql.config import ParameterServerSettings, RunSpecification
-from adql.errors import InputError, RunFailedError, StoreUnavailableError
+from adql.errors import InputError, RunFailedError, StoreRefusedError, StoreUnavailableError
 from adql.parameters.initial import initial_parameters, manifest_of
 from adql.parameters.server import ParameterServer
 from adql.parameters.size import state_bytes
 from adql.parameters.state import Mark, State
-from adql.parameters.store import WeightStore, open_store
+from adql.parameters.store import REFUSED_HINT, WeightStore, open_store
 from adql.parameters.volume import Volume, check_store
 from adql.telemetry.logs import get_logger
 from adql.types import Manifest
@@ -68,14 +68,19 @@ def open_run(
         except StoreUnavailableError as error:
             if time.monotonic() > deadline or cancelled():
                 seconds = f"{settings.store_wait_seconds:g} s"
-                raise StoreUnavailableError(f"{error}; {store.address} was waited for {seconds}: {_HINT}") from None
+                waited = f"{store.address} was waited for {seconds}: {_hint(error)}"
+                raise StoreUnavailableError(f"{error}; {waited}") from None
             if reminder.is_due():
                 _say_waiting(store, error)
         time.sleep(_POLL_SECONDS)
 
 
 def _say_waiting(store: WeightStore, error: StoreUnavailableError) -> None:
-    get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_HINT)
+    get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_hint(error))
+
+
+def _hint(error: StoreUnavailableError) -> str:
+    return REFUSED_HINT if isinstance(error, StoreRefusedError) else _HINT
 
 
 def new_machine(specification: RunSpecification) -> ParameterServer:
