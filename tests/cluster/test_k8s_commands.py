@@ -127,7 +127,7 @@ def test_downloaded_run_goes_on_locally(release, tmp_path):
     k8s(release, "download", tmp_path / "run")
     assert adql("restore", tmp_path / "run").returncode == 0
     steps = json.loads((tmp_path / "run" / "summary.json").read_text())["environment_steps"]
-    done = adql("resume", tmp_path / "run", f"training.environment_steps={steps}", seconds=300)
+    done = adql("resume", tmp_path / "run", f"training.environment_steps={steps + 1}", seconds=300)
     assert done.returncode == 0, done.stderr
 
 

@@ -92,9 +92,10 @@ def test_crash_loop_without_a_word_names_the_logs():
     assert told("replay", pod("replay", crashed))[0].endswith("see `adql k8s logs replay`")
 
 
-def test_wrong_token_names_the_secret():
+@pytest.mark.parametrize("said", ["a valid token is needed: …", "http://ps:8420 refused the token of /run/secrets/…"])
+def test_wrong_token_names_the_secret(said):
     crashed = waiting("CrashLoopBackOff", restarts=2, terminated={"exitCode": 1})
-    (line,) = told("learner", pod("learner", crashed), scene=words("a valid token is needed: Authorization: …"))
+    (line,) = told("learner", pod("learner", crashed), scene=words(said))
     assert "auth.existingSecret" in line and "rollout restart" in line
 
 

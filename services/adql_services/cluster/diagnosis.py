@@ -11,6 +11,7 @@ LastWords = Callable[[Tree, bool], str]
 """Of a pod: the last line of its log that complains; True asks for the container that ran before this one."""
 LEAST_FREE_SHARE, LEAST_FREE_BYTES = 0.1, 1024**3
 """A volume on which less than both is free is nearly full: of a large one a tenth is room enough."""
+_WRONG_TOKEN = ("a valid token is needed", "refused the token")
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 _START_FAILURES = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
@@ -113,7 +114,7 @@ def _ended(pod: Tree, status: Tree, scene: Scene) -> str:
 
 def _with_way_out(words: str) -> str:
     """What a service says names the way out; who sees the release from outside has a nearer one from a wrong token."""
-    if "a valid token is needed" in words:
+    if any(said in words for said in _WRONG_TOKEN):
         return (
             f"{words}; its token is not the parameter server's: both mount the same Secret unless auth.existingSecret "
             "was changed under them, then `kubectl rollout restart` brings them together"
