@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,10 @@ class Helm:
         return self("upgrade", release, CHART, "--reset-then-reuse-values", "--wait", "--timeout", "3m", *words)
 
 
-def tag() -> str:
-    """Returns the tag of the images under test: no node has kept another image under it."""
-    return os.environ.get("TAG", "test")
+TAG = f"test-{int(time.time())}"
+"""Of the images under test: a node keeps what it has once pulled, so that no other images were ever called like them."""
 
 
 def images() -> Sequence[str]:
     """Returns the words that choose the images of this checkout."""
-    return ("--set", f"image.tag={tag()}")
+    return ("--set", f"image.tag={TAG}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.commands import Helm, Kubectl, load_into_cluster, run, tag
+from tests.cluster.commands import TAG, Helm, Kubectl, load_into_cluster, run
 
 _NUMBERS = itertools.count(1)
 HERE = Path(__file__).parent
@@ -26,10 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def built_images() -> str:
-    """Builds the images of this checkout; returns their tag."""
-    run("make", "images", f"TAG={tag()}", seconds=900)
-    return tag()
+def built_images() -> Iterator[str]:
+    """Builds the images of this checkout; gives their tag."""
+    run("make", "images", f"TAG={TAG}", seconds=900)
+    yield TAG
+    run("docker", "image", "rm", f"adql/service:{TAG}", f"adql/learner:{TAG}", check=False)
 
 
 @pytest.fixture(scope="session")
