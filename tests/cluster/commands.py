@@ -79,7 +79,7 @@ class Helm:
 
 
 TAG = f"test-{int(time.time())}"
-"""Of the images under test: a node keeps what it has once pulled, so that no other images were ever called like them."""
+"""Of the images under test. A node keeps what it has pulled: no other images may ever have been called like them."""
 
 
 def images() -> Sequence[str]:
