@@ -1,4 +1,4 @@
-"""Measures ``docker compose up`` without Grafana; one JSON line: ``python -m tests.cluster.figures_compose``.
+"""Measures ``docker compose up`` without Grafana; one JSON line: ``python -m tests.cluster.figures_compose TAG``.
 
 Seconds from the command to the first update and to the goal, with images that are there; then, container by container,
 the percent of a core and the memory in MiB, checks included, while it trains and while it rests.
@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from tests.cluster.commands import run, tag
+from tests.cluster.commands import run
 from tests.cluster.stack import Stack, new_stack
 
 TRAINING_SECONDS, IDLE_SECONDS, GOAL_SECONDS = 8.0, 60.0, 600
@@ -58,7 +58,7 @@ def when(stack: Stack, status: str) -> float:
 
 def main() -> None:
     """Prints the figures."""
-    with tempfile.TemporaryDirectory() as directory, new_stack(Path(directory), tag()) as stack:
+    with tempfile.TemporaryDirectory() as directory, new_stack(Path(directory), sys.argv[1]) as stack:
         begun = time.time()
         stack("up", "--detach")
         up = time.time()
