@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adql.config import EvaluatorSettings, RunSpecification, config_hash, load_settings
 from adql.wire.parameter_client import ParameterClient
+from adql_services.learner.main import TIMEOUT_SECONDS
 from adql_services.parameter_server.opening import manifest
 from adql_services.runtime.worker import client_token
 from tests.system.updates import LEARNER_STEPS, Pusher, check_cells, counting_run
@@ -46,6 +47,7 @@ class Release:
             clock=time.monotonic,
             sleep=sleep,
             rng=random.Random(seed),
+            timeout_seconds=TIMEOUT_SECONDS,
         )
 
 

@@ -149,4 +149,5 @@ def check_client(pusher: Pusher, row: Sequence[int]) -> None:
     assert sum(row[len(history) :]) == 0
     missing = sum(seen.outcome != "stale" and row[i] == 0 for i, seen in enumerate(history))
     assert missing == pusher.client.updates_lost, "an update is missing and its client was never told"
-    assert pusher.client.updates_at_risk == 0
+    at_risk = pusher.client.updates_at_risk
+    assert at_risk == 0, f"client {pusher.number}: {at_risk} updates at risk, its session ended or its window was full"

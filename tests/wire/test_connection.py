@@ -1,3 +1,4 @@
+import contextlib
 import socket
 import threading
 import time
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from adql.errors import BodyTooLargeError, RateLimitedError, StaleUpdateError, TransportError, UnauthorizedError
-from adql.wire.connection import Connection
+from adql.wire.connection import CONNECT_SECONDS, Connection
 from tests.wire.scripted_server import LIMIT_SECONDS, answering, closing_after, late, ok, read_request, scripted_server
 
 PROBLEM = "HTTP/1.1 {} X\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{}\r\n{}"
@@ -346,3 +347,19 @@ def test_another_token_is_tried_over_a_new_connection_where_the_refusal_closed_i
         connection = connect(address, token=lambda: ("bad", "good"))
         assert connection.request("POST", "/", body=[bytes(2**20)]).status == 200
     assert connection.connects == 2
+
+
+def test_address_where_nobody_answers_is_given_up_soon_however_patient_a_request_is():
+    """A connection that is not accepted fills the queue of one: the next one is neither taken nor refused."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(2):
+            other = waiting.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(listening.getsockname())
+        port, begun = listening.getsockname()[1], time.monotonic()
+        with Connection(f"http://127.0.0.1:{port}", token=lambda: None, timeout_seconds=60) as connection:
+            with pytest.raises(TransportError):
+                connection.request("GET", "/")
+        assert CONNECT_SECONDS - 0.5 < time.monotonic() - begun < CONNECT_SECONDS + 3
