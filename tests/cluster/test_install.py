@@ -1,7 +1,5 @@
 """`helm install` with default values trains CartPole to its goal, says so, rests, and goes without a trace."""
 
-import json
-
 import pytest
 
 from tests.cluster.commands import CHART, Helm, images
@@ -111,7 +109,7 @@ def refusal(release):
 )
 def test_wrong_values_are_refused(helm, words, said):
     assert said in helm.refuses("install", "adql", CHART, *images(), *words)
-    assert json.loads(helm("list", "--output", "json", "--all", check=False) or "[]") == []
+    assert helm("list", "--short") == ""
 
 
 def test_releases_in_one_namespace_leave_each_other_alone(kubectl):
