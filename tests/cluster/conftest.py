@@ -1,7 +1,7 @@
 """What the cluster tests stand on: images of this checkout, a cluster that can run them, namespaces of their own.
 
 ``CLUSTER_LOAD`` is the command that gives images to the cluster, ``kind load docker-image`` unless it is set;
-``CLUSTER_RECLAIM`` one that is run after a namespace is gone, where volumes do not come back by themselves.
+``CLUSTER_RECLAIM`` one that is run between tests when few volumes are left, where they do not come back by themselves.
 """
 
 import itertools
@@ -17,6 +17,8 @@ from tests.cluster.commands import TAG, Helm, Kubectl, load_into_cluster, run
 
 _NUMBERS = itertools.count(1)
 HERE = Path(__file__).parent
+SPARE = 9
+"""Volumes: three releases' worth."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,7 +55,7 @@ def new_namespace() -> Iterator[Kubectl]:
             "delete", "pods", "--all", "--force", "--grace-period=0", check=False
         )  # what it holds is of no more use
         run("kubectl", "delete", "namespace", kubectl.namespace, "--wait", "--timeout=120s")
-        if reclaim := os.environ.get("CLUSTER_RECLAIM"):
+        if (reclaim := os.environ.get("CLUSTER_RECLAIM")) and run("kubectl", "get", "pv").count("Available") < SPARE:
             run(*shlex.split(reclaim))
 
 
