@@ -108,7 +108,7 @@ def test_every_variable_of_a_service_is_described_within_the_width(kind: type[Se
 
 
 def test_variable_is_described_by_its_default_its_other_values_and_what_it_is_for():
-    lines = describe_variables(ReplayServerSettings, 100).splitlines()
+    lines = describe_variables(ReplayServerSettings, 120).splitlines()
     said = dict(zip(lines[::2], lines[1::2], strict=True))
     assert "/livez" in said["  ADQL_SIDE=http://127.0.0.1:8431"]
     assert "json" in said["  ADQL_LOG_FORMAT=text"]

@@ -1,8 +1,11 @@
 """The two small programs of docker-compose.yml: what is made before the services start, and what is said after."""
 
 import importlib.util
+import os
 import stat
+import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -20,6 +23,7 @@ def program(name):
 @pytest.fixture
 def prepare(tmp_path, monkeypatch):
     """Runs the program on files of this test."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # as in an image, where adql is
     module = program("prepare")
     run_file = tmp_path / "run.yaml"
     run_file.write_text("environment: {id: CartPole-v1}\n")
