@@ -48,11 +48,12 @@ def test_default_values_reach_the_goal_and_rest(helm):
     assert release.restarts() == 0
 
     helm("uninstall", "adql", "--wait")
-    wait_until(lambda: not release.pods(), 90, release.story)
+    ours = "app.kubernetes.io/instance=adql"
+    release.kubectl("wait", "--for=delete", "pod", "--selector", ours, "--timeout=90s")
     kinds = (
         "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets,pods"
     )
-    left = release.kubectl.get(kinds, "--selector", "app.kubernetes.io/instance=adql")["items"]
+    left = release.kubectl.get(kinds, "--selector", ours)["items"]
     assert [one["metadata"]["name"] for one in left] == []
     claims = {claim["metadata"]["name"] for claim in release.kubectl.get("pvc")["items"]}
     assert claims == {"data-adql-parameter-server-0", "data-adql-replay-0", "data-adql-valkey-0"}
