@@ -4,8 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-import yaml
-
+from adql.config import yaml_text
 from tools.chart.comments import ChartError, parameters
 from tools.chart.readme import table, with_table
 from tools.chart.schema import schema_of
@@ -20,7 +19,7 @@ def generated(chart: Path) -> dict[Path, str]:
         ChartError: values, comments and constraints do not fit together.
     """
     text = (chart / "values.yaml").read_text(encoding="utf-8")
-    values = yaml.safe_load(text)
+    values = yaml_text.read(text)
     found = parameters(text, values)
     schema = json.dumps(schema_of(values, found), indent=2, ensure_ascii=False)
     readme = (chart / "README.md").read_text(encoding="utf-8")
