@@ -51,9 +51,9 @@ def new_namespace() -> Iterator[Kubectl]:
     try:
         yield kubectl
     finally:
-        kubectl(
-            "delete", "pods", "--all", "--force", "--grace-period=0", check=False
-        )  # what it holds is of no more use
+        # What is in it is of no more use: first who would replace the pods, then the pods, without their grace.
+        kubectl("delete", "deployments,statefulsets", "--all", "--cascade=orphan", check=False)
+        kubectl("delete", "pods", "--all", "--grace-period=1", check=False)
         run("kubectl", "delete", "namespace", kubectl.namespace, "--wait", "--timeout=120s")
         if (reclaim := os.environ.get("CLUSTER_RECLAIM")) and run("kubectl", "get", "pv").count("Available") < SPARE:
             run(*shlex.split(reclaim))
