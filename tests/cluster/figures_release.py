@@ -40,6 +40,7 @@ def usage(kubectl: Kubectl) -> dict[str, tuple[float, float]]:
 
 
 def say_usage(kubectl: Kubectl, while_: str) -> None:
+    time.sleep(WINDOW_SECONDS)  # a kubelet counts every 10 s or so: nothing of before may be in it
     begun, before = time.monotonic(), usage(kubectl)
     time.sleep(WINDOW_SECONDS)
     seconds, after = time.monotonic() - begun, usage(kubectl)
