@@ -11,10 +11,13 @@ from typing import Any
 
 from tests.cluster.commands import CHART, Helm, Kubectl, run
 from tests.cluster.release import NEVER, Release
+from tests.waiting import wait_until
 
 COMPONENTS = ("parameter-server", "replay", "valkey", "learner", "evaluator")
 NAMESPACE = "adql-figures"
 WINDOW_SECONDS = 20.0
+MOST_SECONDS = 600.0
+"""Of anything that is waited for."""
 
 
 def say(**figures: Any) -> None:
@@ -23,8 +26,7 @@ def say(**figures: Any) -> None:
 
 
 def seconds_until(condition: Callable[[], Any], since: float) -> float:
-    while not condition():
-        time.sleep(0.05)
+    wait_until(condition, MOST_SECONDS)
     return round(time.monotonic() - since, 1)
 
 

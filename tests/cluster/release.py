@@ -14,7 +14,7 @@ import json, urllib.request
 from adql.config import ParameterServerSettings, load_settings
 from adql.wire import routes
 from adql_services.runtime.tokens import Tokens
-token = Tokens.of(load_settings(ParameterServerSettings)).current()
+token = Tokens.of(load_settings(ParameterServerSettings)).all()[0]
 request = urllib.request.Request("http://127.0.0.1:8420" + routes.RUN, headers={"Authorization": f"Bearer {token}"})
 print(urllib.request.urlopen(request, timeout=10).read().decode())
 """

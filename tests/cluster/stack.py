@@ -9,7 +9,6 @@ import re
 import subprocess
 import termios
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 from tests.cluster.commands import ROOT, run
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 _NUMBERS = itertools.count(1)
 _WITHOUT_GRAFANA = "services: {grafana: {profiles: [grafana]}}\n"
@@ -95,10 +95,7 @@ class Stack:
 
     def wait_until(self, condition: Callable[[], Any], seconds: float) -> None:
         """Waits for ``condition``; fails after ``seconds`` with the story."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds:g} s\n{self.story()}"
-            time.sleep(POLL_SECONDS)
+        wait_until(condition, seconds, self.story, every=POLL_SECONDS)
 
     def wait_for_progress(self, seconds: float = PROGRESS_SECONDS) -> None:
         """Waits for a newer version than there is now."""

@@ -13,7 +13,7 @@ def file(tmp_path):
 def test_every_line_is_accepted_and_the_first_is_sent(file):
     file.write_text("new\nold\n\n")
     tokens = Tokens(file)
-    assert tokens.current() == "new" and tokens.accepts("new") and tokens.accepts(b"old")
+    assert tokens.all()[0] == "new" and tokens.accepts("new") and tokens.accepts(b"old")
 
 
 @pytest.mark.parametrize("presented", ["", "ne", "new ", "NEW", "new\nold", "nåw", "\udcff", b"\xff\xfe"])
@@ -48,7 +48,7 @@ def test_a_file_without_a_token_is_refused_at_start(file, content):
 
 def test_authentication_is_on_unless_it_is_switched_off(file):
     file.write_text("one\n")
-    assert Tokens.of(ReplayServerSettings(token_file=file)).current() == "one"
+    assert Tokens.of(ReplayServerSettings(token_file=file)).all()[0] == "one"
     assert Tokens.of(ReplayServerSettings(auth=False)) is None
     with pytest.raises(InputError, match="ADQL_AUTH=false"):
         Tokens.of(ReplayServerSettings())

@@ -4,6 +4,8 @@ import io
 import json
 from typing import Any, Protocol
 
+from websocket import WebSocketException
+
 from adql.errors import TransportError
 
 STDOUT, STDERR, RESULT = 1, 2, 3
@@ -79,7 +81,7 @@ class Execution(io.RawIOBase):
         """Takes the next frame; returns False after the last."""
         try:
             code, frame = self._websocket.recv_data_frame(True)
-        except Exception as error:  # websocket-client has errors of its own, and none in common
+        except (OSError, WebSocketException) as error:
             if self._result:  # nothing comes after it; some servers then hang up without a word
                 return False
             raise TransportError(f"the connection to the cluster broke ({error}); try again") from None

@@ -15,6 +15,7 @@ from adql.telemetry.logs import get_logger
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
 from adql_services.learner.reporting import MetricsReport, Teller, observe_answer
+from adql_services.runtime.clients import replay_client
 from adql_services.runtime.outage import Outage
 from adql_services.runtime.worker import Worker, client_token, run_worker
 
@@ -134,15 +135,11 @@ def _replay_client(
     specification: RunSpecification, settings: LearnerSettings, parameters: ParameterClient, worker: Worker
 ) -> ReplayClient:
     outage = Outage("replay service", "ADQL_REPLAY_URL", settings.replay_url)
-    return ReplayClient(
-        settings.replay_url,
-        token=client_token(settings),
-        signature=specification.signature,
-        session=parameters.session,
-        config_hash=config_hash(specification),
-        clock=time.monotonic,
+    return replay_client(
+        specification,
+        settings,
+        parameters.session,
         sleep=worker.sleep,
-        rng=random.Random(),
         on_retry=outage.retried,
         on_success=outage.answered,
     )

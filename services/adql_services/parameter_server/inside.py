@@ -16,7 +16,7 @@ from adql.errors import AdqlError, RunFailedError
 from adql.parameters.checkpoints import newest_file
 from adql.wire import routes
 from adql.wire.connection import Connection
-from adql_services.runtime.tokens import Tokens
+from adql_services.runtime.worker import client_token
 
 STATUS = "status.json"
 """What ``status`` returns, in the bundle."""
@@ -34,11 +34,9 @@ def status(settings: ParameterServerSettings) -> Tree:
     Raises:
         RunFailedError: the server does not answer.
     """
-    tokens = Tokens.of(settings)
     address = settings.listen.replace("//0.0.0.0:", "//127.0.0.1:")
-    token = tokens.current if tokens else lambda: None
     try:
-        with Connection(address, token=token, timeout_seconds=TIMEOUT_SECONDS) as server:
+        with Connection(address, token=client_token(settings), timeout_seconds=TIMEOUT_SECONDS) as server:
             run = json.loads(bytes(server.request("GET", routes.RUN).body))
             evaluations = json.loads(bytes(server.request("GET", routes.EVALUATIONS).body))
     except AdqlError as error:

@@ -50,12 +50,8 @@ class Tokens:
         candidate = presented.encode("utf-8", "surrogateescape") if isinstance(presented, str) else presented
         return sum(hmac.compare_digest(candidate, token) for token in self._tokens) > 0
 
-    def current(self) -> str:
-        """Returns the token that clients send first."""
-        return self.all()[0]
-
     def all(self) -> tuple[str, ...]:
-        """Returns every token: what clients send in turn where one is refused."""
+        """Returns every token: clients send the first, and the next where one is refused."""
         self._refresh()
         return tuple(token.decode("ascii") for token in self._tokens)
 

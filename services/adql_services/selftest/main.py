@@ -22,6 +22,7 @@ from adql.telemetry.logs import get_logger
 from adql.types import Float32Array, Parameters
 from adql.wire.parameter_client import ParameterClient
 from adql.wire.replay_client import ReplayClient
+from adql_services.runtime.clients import replay_client
 from adql_services.runtime.worker import client_token
 
 DEADLINE_SECONDS = 60.0
@@ -68,7 +69,9 @@ def run(specification: RunSpecification, settings: SelfTestSettings) -> int:
     with ExitStack() as stack:
         parameters = stack.enter_context(closing(_parameter_client(specification, settings, network, patience)))
         newest = _try_parameters(specification, parameters)
-        replay = stack.enter_context(closing(_replay_client(specification, settings, parameters, patience)))
+        session, remember = parameters.session, patience.remember
+        client = replay_client(specification, settings, session, sleep=patience.sleep, on_retry=remember)
+        replay = stack.enter_context(closing(client))
         parts = Parts(specification, network, parameters, replay, newest, Stopwatch(time.monotonic), time.monotonic)
         actor = stack.enter_context(closing(assemble("actor", parts)))
         assert actor.collector is not None
@@ -136,21 +139,5 @@ def _parameter_client(
         rng=random.Random(),
         timeout_seconds=DEADLINE_SECONDS / 4,
         durable=True,
-        on_retry=patience.remember,
-    )
-
-
-def _replay_client(
-    specification: RunSpecification, settings: SelfTestSettings, parameters: ParameterClient, patience: Patience
-) -> ReplayClient:
-    return ReplayClient(
-        settings.replay_url,
-        token=client_token(settings),
-        signature=specification.signature,
-        session=parameters.session,
-        config_hash=config_hash(specification),
-        clock=time.monotonic,
-        sleep=patience.sleep,
-        rng=random.Random(),
         on_retry=patience.remember,
     )
