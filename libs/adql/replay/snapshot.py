@@ -152,8 +152,8 @@ class Snapshots:
     def _check_foreign(self, path: Path, head: dict[str, Any], schema: TransitionSchema) -> None:
         if head["identity"] != self._identity or head["columns"] != _layout(schema):
             raise ForeignCheckpointError(
-                f"{path} is a replay snapshot of another run or configuration; give this run another directory, or "
-                "delete the file"
+                f"{path} is a replay snapshot of another run or configuration; take the old values, start another "
+                "run with a run.name=... and a directory of its own, or delete the file"
             )
 
 
