@@ -16,8 +16,8 @@ from adql.agent import make_environment, make_network, resolve
 from adql.config import EnvironmentSettings, NetworkSettings, load_specification
 from adql.parameters.policies import CHECKSUM, checksum_of
 from adql_services import cli
+from tests.readme import ROOT, blocks
 
-ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
 DOCUMENTS = (
     *READMES,
@@ -28,14 +28,10 @@ DOCUMENTS = (
 POLICY = "policy-best.safetensors"
 
 
-def blocks(document: str, language: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
 def commands(document: str) -> list[list[str]]:
     """Every ``adql …`` of the shell blocks, in words, without comments, variables before it, & and what is behind >."""
-    lines = [line for block in blocks(document, "sh") for line in block.splitlines() if re.search(r"\badql ", line)]
+    shell = [block.replace("\\\n", " ") for block in blocks(document, "sh")]
+    lines = [line for block in shell for line in block.splitlines() if re.search(r"\badql ", line)]
     words = [shlex.split(line.split(" > ")[0].rstrip(" &"), comments=True) for line in lines]
     bare = [[*itertools.dropwhile(re.compile(r"[A-Z_]+=").match, line)] for line in words]
     return [[word for word in line[1:] if word != "&"] for line in bare if line[0] == "adql"]
@@ -104,7 +100,7 @@ def test_commands_and_settings_of_the_readme_are_accepted(document, tmp_path, mo
 
 
 def test_both_readmes_show_the_same_commands_settings_and_programs():
-    for language in ("python", "yaml", "sh"):
+    for language in ("python", "yaml", "sh", "dockerfile"):
         english, chinese = ([_bare(block) for block in blocks(document, language)] for document in READMES)
         assert english == chinese
     rows, headings = ([_count(document, mark) for document in READMES] for mark in (r"^\|", r"^## "))

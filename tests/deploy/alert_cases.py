@@ -18,6 +18,8 @@ VERSION, DURABLE, COMMITTED = (
 RETURN = "adql_evaluation_return{}"
 STARTED = 'adql_process_start_time_seconds{job="learner", pod="learner-1"}'
 UP = 'up{job="learner", pod="learner-1"}'
+BY_LABEL = 'job="kubernetes-pods", app_kubernetes_io_component="{}", pod="learner-1"'
+"""Of pods that one job finds by their annotations."""
 
 
 def staleness(low: str, high: str) -> dict[str, str]:
@@ -46,12 +48,42 @@ CASES = [
     Case("AdqlNoUpdates", "nothing was applied", True, {APPLIED: "100x180", **RUNNING}),
     Case("AdqlNoUpdates", "the server is down", True, {'up{job="parameter-server"}': "0x180"}),
     Case("AdqlNoUpdates", "the server of a chart is down", True, {'up{job="rl/adql-parameter-server"}': "0x180"}),
+    Case(
+        "AdqlNoUpdates", "an annotated server is down", True, {f"up{{{BY_LABEL.format('parameter-server')}}}": "0x180"}
+    ),
     Case("AdqlNoUpdates", "updates come", False, {APPLIED: "0+100x180", **RUNNING}),
     Case("AdqlNoUpdates", "a pause of 4 minutes", False, {APPLIED: "0+100x15 1500x180", **RUNNING}, minutes=19),
     Case("AdqlNoUpdates", "the run is over", False, {APPLIED: "100x180", **OVER, 'up{job="parameter-server"}': "1x9"}),
     Case("AdqlNoUpdates", "the replay service is down", False, {'up{job="replay"}': "0x180"}),
     Case("AdqlLearnerCrashLooping", "a start a minute", True, {STARTED: "0+60x180"}, labels=POD),
     Case("AdqlLearnerCrashLooping", "it never answers", True, {UP: "0x180"}, labels=POD),
+    Case(
+        "AdqlLearnerCrashLooping",
+        "an actor",
+        True,
+        {STARTED.replace('job="learner', 'job="actor'): "0+60x180"},
+        labels=POD,
+    ),
+    Case(
+        "AdqlLearnerCrashLooping",
+        "an annotated pod starts once a minute",
+        True,
+        {f"adql_process_start_time_seconds{{{BY_LABEL.format('actor')}}}": "0+60x180"},
+        labels=POD,
+    ),
+    Case(
+        "AdqlLearnerCrashLooping",
+        "an annotated pod never answers",
+        True,
+        {f"up{{{BY_LABEL.format('learner')}}}": "0x180"},
+        labels=POD,
+    ),
+    Case(
+        "AdqlLearnerCrashLooping",
+        "another annotated pod starts once a minute",
+        False,
+        {f"adql_process_start_time_seconds{{{BY_LABEL.format('replay')}}}": "0+60x180"},
+    ),
     Case("AdqlLearnerCrashLooping", "one restart", False, {STARTED: "0x12 720x180", UP: "1x180"}),
     Case("AdqlLearnerCrashLooping", "slow to start", False, {UP: "0 0 0 1x180"}, minutes=8),
     Case(

@@ -5,7 +5,7 @@ from typing import Any
 from tests.deploy.rendering import merged
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-PLACED = ("parameterServer", "replay", "valkey", "learner", "evaluator", "controller")
+PLACED = ("parameterServer", "replay", "valkey", "learner", "actor", "evaluator", "controller")
 
 _placement = {
     "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
@@ -46,7 +46,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     },
     "images": {
         "global": {"imageRegistry": "registry.example.org", "imagePullSecrets": [{"name": "pull"}]},
-        "image": {"tag": "9.9.9", "pullPolicy": "Always", "learner": {"digest": DIGEST}},
+        "image": {"tag": "9.9.9", "pullPolicy": "Always", "learner": {"digest": DIGEST}, "service": {"tag": "9.9.9-1"}},
     },
     "run": {"run": {"run": {"name": "another"}, "training": {"goal": None, "environment_steps": 50_000_000}}},
     "no authentication": {"auth": {"enabled": False}},
@@ -89,7 +89,8 @@ FEATURES: dict[str, dict[str, Any]] = {
         "image": {"learner": {"repository": "adql/learner-torch"}},
     },
     "no evaluator": {"evaluator": {"enabled": False}},
-    "actors": {"learner": {"role": "actor"}},
+    "actors": {"learner": {"role": "learner"}, "actor": {"enabled": True, "extraEgress": [_way_out]}},
+    "only actors": {"learner": {"role": "actor"}},
     "no budgets": {section: {"podDisruptionBudget": {"enabled": False}} for section in PLACED},
     "no scrape annotations": {"metrics": {"annotations": {"enabled": False}}},
     "autoscaling": {"autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}}},
@@ -105,8 +106,14 @@ FEATURES: dict[str, dict[str, Any]] = {
 """What is switched on, and its values."""
 
 _NOT_TOGETHER = {
-    "own store and KEDA": ("external store", "controller", "network policies open", "no evaluator"),
-    "external store and controller": ("existing secrets", "autoscaling", "network policies open", "no service account"),
+    "own store and KEDA": ("external store", "only actors", "controller", "network policies open", "no evaluator"),
+    "external store and controller": (
+        "existing secrets",
+        "only actors",
+        "autoscaling",
+        "network policies open",
+        "no service account",
+    ),
 }
 EVERYTHING: dict[str, dict[str, Any]] = {
     f"everything, {name}": merged(*(values for feature, values in FEATURES.items() if feature not in without))

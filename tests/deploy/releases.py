@@ -53,9 +53,9 @@ class Release:
         """How many learners are wanted."""
         return int(self.learners["spec"]["replicas"])
 
-    def scale(self, replicas: int) -> None:
+    def scale(self, replicas: int, component: str = "learner") -> None:
         """``kubectl scale deployment adql-learner --replicas=…``."""
-        self.server.scale("adql-learner", replicas)
+        self.server.scale(f"adql-{component}", replicas)
 
     def close(self) -> None:
         """Lets go of the connection."""

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "adql"
 NAMESPACE = "training"
 COMPONENTS = ("parameter-server", "replay", "valkey", "learner", "evaluator")
+"""With default values."""
 
 Object = dict[str, Any]
 Values = Mapping[str, Any]

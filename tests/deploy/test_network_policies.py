@@ -4,7 +4,7 @@ import pytest
 
 from tests.deploy.copies import with_bug
 from tests.deploy.features import FEATURES
-from tests.deploy.rendering import COMPONENTS, Object, Rendered, render, values_of
+from tests.deploy.rendering import COMPONENTS, Object, Rendered, merged, render, values_of
 
 Edge = tuple[str, str, int]
 """Who asks, who answers, and at which port."""
@@ -53,6 +53,12 @@ def outside(rendered: Rendered, component: str, direction: str) -> list[Object]:
 def test_both_ends_allow_exactly_the_edges_that_are_needed():
     assert between_pods(render(), "ingress") == INTENDED
     assert between_pods(render(), "egress") == INTENDED
+
+
+def test_actors_are_allowed_what_learners_are():
+    rendered = render(FEATURES["actors"])
+    wanted = INTENDED | {("actor", "parameter-server", 8420), ("actor", "replay", 8430)}
+    assert between_pods(rendered, "ingress") == between_pods(rendered, "egress") == wanted
 
 
 def test_every_pod_is_closed_both_ways_before_anything_is_allowed():
@@ -106,9 +112,9 @@ def test_external_store_is_reached_by_the_parameter_server_alone():
     assert "valkey" not in policies(rendered)
 
 
-@pytest.mark.parametrize("component", ["learner", "evaluator"])
+@pytest.mark.parametrize("component", ["learner", "evaluator", "actor"])
 def test_environments_reach_what_values_say(component: str):
-    values = FEATURES["network policies"]
+    values = merged(FEATURES["network policies"], FEATURES["actors"])
     assert values[component]["extraEgress"][0] in outside(render(values), component, "egress")
     assert values[component]["extraEgress"][0] not in outside(render(values), "parameter-server", "egress")
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from adql_services import cli
-from tests.deploy.features import CASES
+from tests.deploy.features import CASES, FEATURES
 from tests.deploy.releases import Release
 from tests.deploy.rendering import merged, render, texts, values_of
 
@@ -79,6 +79,13 @@ def test_notes_say_who_sets_the_number_of_learners():
     assert "--force-conflicts" in render().notes
     assert "set by KEDA" in render(values_of("autoscaling.enabled=true")).notes
     assert "set by the controller" in render(values_of("controller.enabled=true", "networkPolicy.enabled=false")).notes
+
+
+def test_notes_say_who_acts_and_who_learns():
+    assert "scale deployment/adql-actor --replicas=" in render(FEATURES["actors"]).notes
+    assert "until actors of your own insert" in render(values_of("learner.role=learner")).notes
+    assert "until learners of your own take part" in render(values_of("learner.role=actor")).notes
+    assert "actor" not in render().notes
 
 
 def test_notes_of_an_upgrade_tell_the_live_count(release: Release):

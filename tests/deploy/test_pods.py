@@ -197,6 +197,15 @@ def test_learners_roll_and_all_others_are_replaced_one_at_a_time():
         assert one["spec"].get("updateStrategy", {"type": "RollingUpdate"})["type"] == "RollingUpdate"
 
 
+def test_actors_act_alone_beside_learners_that_learn_alone():
+    rendered = render(FEATURES["actors"])
+    for component, role in (("learner", "learner"), ("actor", "actor")):
+        (container,) = rendered.component(component)["spec"]["template"]["spec"]["containers"]
+        assert {"name": "ADQL_ROLE", "value": role} in container["env"]
+        assert container["args"] == ["learner", "/etc/adql/run.yaml"]
+    assert rendered.component("actor")["spec"]["replicas"] == 4
+
+
 def test_learners_are_spread_over_nodes_where_that_is_possible():
     (spread,) = render().component("learner")["spec"]["template"]["spec"]["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == "learner"
@@ -207,8 +216,8 @@ def test_every_image_has_the_global_registry_and_every_pod_its_secrets():
     rendered = render(FEATURES["images"])
     images = {name: container["image"] for name, container in rendered.containers()}
     assert images == {
-        "adql-parameter-server": "registry.example.org/adql/service:9.9.9",
-        "adql-replay": "registry.example.org/adql/service:9.9.9",
+        "adql-parameter-server": "registry.example.org/adql/service:9.9.9-1",
+        "adql-replay": "registry.example.org/adql/service:9.9.9-1",
         "adql-test": f"registry.example.org/adql/learner@{DIGEST}",
         "adql-learner": f"registry.example.org/adql/learner@{DIGEST}",
         "adql-evaluator": f"registry.example.org/adql/learner@{DIGEST}",

@@ -6,7 +6,7 @@ import pytest
 from tests.deploy.copies import with_bug
 from tests.deploy.features import FEATURES
 from tests.deploy.releases import Release, fresh
-from tests.deploy.rendering import Rendered, render
+from tests.deploy.rendering import Rendered, merged, render, values_of
 
 ANNOTATION = "adql/replica-count"
 UNSET = ({"learner": {"replicaCount": None}}, {"autoscaling": {"enabled": True}}, FEATURES["controller"])
@@ -81,6 +81,19 @@ def test_count_set_to_what_it_was_first_is_kept_as_it_is_live(release: Release):
     release.install("learner.replicaCount=2")
     release.scale(6)
     assert field(release.upgrade("learner.replicaCount=2")) == 6 and release.replicas == 6
+
+
+def test_actors_are_counted_by_the_same_law_whoever_sets_the_learners(release: Release):
+    def actors(rendered: Rendered) -> int | None:
+        return rendered.component("actor")["spec"].get("replicas")
+
+    values = merged(FEATURES["actors"], FEATURES["controller"])
+    assert actors(release.install(**values)) == 4
+    release.scale(0, "actor")
+    assert actors(release.upgrade(**values)) == 0
+    release.scale(6, "actor")
+    assert actors(release.upgrade(**values)) == 6
+    assert actors(render(merged(FEATURES["actors"], values_of("actor.replicaCount=null")))) is None
 
 
 def test_rollback_applies_the_recorded_count(release: Release):

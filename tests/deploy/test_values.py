@@ -31,7 +31,7 @@ def refusal(values: dict[str, Any]) -> str:
     ("assignment", "place", "key"),
     [
         ("learner.replicas=3", "/learner", "replicas"),
-        ("image.learner.tag=3", "/image/learner", "tag"),
+        ("image.learner.tags=3", "/image/learner", "tags"),
         ("learnr.replicaCount=3", "", "learnr"),
         ("learner.resources.limit.memory=1Gi", "/learner/resources", "limit"),
         ("run.algorithm.gama=0.9", "/run/algorithm", "gama"),
@@ -82,6 +82,7 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
             ("controller.enabled=true", "controller.minReplicas=9", "networkPolicy.enabled=false"),
             ("controller.minReplicas 9", "controller.maxReplicas 8", "raise"),
         ),
+        (("actor.enabled=true", "learner.role=actor"), ("actor.enabled", "nobody learns", "learner.role=learner")),
         (("valkey.rewriteMinSize=64mb",), ("valkey.rewriteMinSize 64mb is less than 256mb", "raise it")),
         (("valkey.rewriteMinSize=4gb",), ("rewriteMinSize 4gb does not fit into valkey.persistence.size 2Gi", "raise")),
         (("valkey.maxmemory=300mb",), ("maxmemory 300mb does not fit into", "limits.memory 256Mi", "lower")),
@@ -215,6 +216,7 @@ BASES = [
     merged({"networkPolicy": {"enabled": True, "apiServer": {"cidrs": ["10.0.0.1/32"]}}}, KNOWN),
     merged(KNOWN, FEATURES["external store"]),
     merged(KNOWN, {"serviceAccount": {"create": False}}),
+    merged(KNOWN, FEATURES["actors"]),
     merged(KNOWN, FEATURES["controller"]),
     merged(KNOWN, {"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1/32"]}}}),
 ]

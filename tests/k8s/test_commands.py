@@ -117,15 +117,31 @@ def test_release_that_is_not_there_is_told_where_there_is_one():
 
 def test_scale_sets_the_learners_and_says_what_there_were(capsys):
     cluster = healthy(learners=2)
-    assert scale(cluster, "adql", 0) == 0
+    assert scale(cluster, "adql", "learner", 0) == 0
     assert cluster.scaled == {"adql-learner": 0}
     assert capsys.readouterr().out == "deployment adql-learner: 2 learners before, now 0\n"
+
+
+def test_scale_sets_actors_where_the_release_has_them(capsys):
+    cluster = healthy()
+    with pytest.raises(InputError, match="release adql has no actor; it has parameter-server, replay"):
+        scale(cluster, "adql", "actor", 8)
+    cluster.kinds["deployments"].append(workload("actor", 4))
+    assert scale(cluster, "adql", "actor", 8) == 0
+    assert cluster.scaled == {"adql-actor": 8}
+    assert "4 actors before, now 8" in capsys.readouterr().out
+
+
+def test_status_says_that_nobody_acts(capsys):
+    cluster = healthy()
+    cluster.kinds["deployments"].append(workload("actor", 0))
+    assert "no actor is asked for, so nothing is learned: `adql k8s scale 2 --actors`" in told(cluster, capsys, 1)
 
 
 @pytest.mark.parametrize("learners", [-1, 4_097])
 def test_scale_that_cannot_be_is_refused_with_its_bounds(learners):
     with pytest.raises(InputError, match=f"{learners} learners: name a number from 0 to 4096"):
-        scale(healthy(), "adql", learners)
+        scale(healthy(), "adql", "learner", learners)
 
 
 # logs

@@ -95,7 +95,7 @@ CONSTRAINTS: dict[str, Schema] = {
     "redis.external.egress": KUBERNETES_LIST,
     "valkey.maxmemory": STORE_BYTES,
     "valkey.rewriteMinSize": STORE_BYTES,
-    "learner.replicaCount": {"type": ["integer", "null"], "minimum": 0},
+    "*.replicaCount": {"type": ["integer", "null"], "minimum": 0},
     "learner.role": {"type": "string", "enum": ["both", "actor", "learner"]},
     "*.extraEgress": KUBERNETES_LIST,
     "autoscaling.*Replicas": {"type": "integer", "minimum": 1},

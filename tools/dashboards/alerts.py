@@ -9,7 +9,14 @@ from typing import Any
 RUN = "namespace, app_kubernetes_io_instance"
 """The labels that tell runs apart."""
 RUNBOOK = "runbook"
+LEARNERS = "learner|actor"
 RUNNING = f'max by ({RUN}) (adql_run_status{{status=~"running|confirming"}}) == 1'
+
+
+def _among(expression: str, components: str) -> str:
+    """Returns ``expression`` of components, known by their job, or by their label where one job scrapes all pods."""
+    selectors = (f'job=~".*({components})"', f'app_kubernetes_io_component=~"{components}"')
+    return f"({' or '.join(expression.replace('{}', f'{{{one}}}') for one in selectors)})"
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ ALERTS = [
   sum by ({RUN}) (rate(adql_updates_total{{outcome="applied"}}[2m])) == 0
   and on ({RUN}) {RUNNING}
 )
-or max by ({RUN}) (up{{job=~".*parameter-server"}}) == 0""",
+or max by ({RUN}) {_among("up{}", "parameter-server")} == 0""",
         "4m",
         "critical",
         "No update was applied for 5 minutes",
@@ -54,8 +61,8 @@ or max by ({RUN}) (up{{job=~".*parameter-server"}}) == 0""",
     Alert(
         "AdqlLearnerCrashLooping",
         f"""\
-sum by ({RUN}, pod) (changes(adql_process_start_time_seconds{{job=~".*learner"}}[15m])) > 2
-or sum by ({RUN}, pod) (avg_over_time(up{{job=~".*learner"}}[10m])) < 0.5""",
+sum by ({RUN}, pod) {_among("changes(adql_process_start_time_seconds{}[15m])", LEARNERS)} > 2
+or sum by ({RUN}, pod) {_among("avg_over_time(up{}[10m])", LEARNERS)} < 0.5""",
         "5m",
         "warning",
         "Learner {{ $labels.pod }} starts again and again",
@@ -91,9 +98,9 @@ and on ({RUN}) sum by ({RUN}) (rate(adql_replay_inserts_total[5m])) == 0""",
         "warning",
         "Learners ask the replay table for transitions, and nobody inserts any",
         "For 5 minutes sample requests were refused while nothing was inserted: learning stands still.",
-        "Look at 'Environment steps a second'. None: the actors are gone, or their environments "
-        "hang; scale actors (learner.role actor or both) and read their logs. Some: look at 'Refused', and "
-        "in the actors' logs for why inserts do not arrive.",
+        "Look at 'Environment steps a second'. None: the actors are gone, or their environments hang; add some "
+        "(`adql k8s scale N`, with --actors where actor.enabled) and read their logs. Some: look at 'Refused', and in "
+        "the actors' logs for why inserts do not arrive.",
     ),
     Alert(
         "AdqlInvalidUpdates",

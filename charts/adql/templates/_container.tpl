@@ -8,7 +8,7 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- else if eq .component "controller" }}
 args: [controller]
 {{- else }}
-args: [{{ .command | default .component }}, /etc/adql/run.yaml]
+args: [{{ .fact.command | default .component }}, /etc/adql/run.yaml]
 {{- end }}
 {{- include "adql.env" . }}
 {{- with .fact.ports }}

@@ -37,8 +37,8 @@ ADQL_STORE_WAIT_SECONDS: "600"
 ADQL_REDIS_PASSWORD_FILE: /run/secrets/store/password
 {{- end }}
 {{- end }}
-{{- if eq .component "learner" }}
-ADQL_ROLE: {{ .values.role }}
+{{- if has .component (list "learner" "actor") }}
+ADQL_ROLE: {{ .values.role | default "actor" }}
 {{- end }}
 {{- if eq .component "controller" }}
 ADQL_NAMESPACE: {{ .root.Release.Namespace }}

@@ -2,8 +2,8 @@
 {{- define "adql.image" -}}
 {{- $values := .root.Values -}}
 {{- $registry := $values.image.registry -}}
-{{- $tag := $values.image.tag | default .root.Chart.AppVersion -}}
 {{- $image := index $values.image .image | default dict -}}
+{{- $tag := coalesce $image.tag $values.image.tag .root.Chart.AppVersion -}}
 {{- if eq .image "valkey" -}}
 {{- $image = $values.valkey.image -}}
 {{- $registry = $image.registry -}}

@@ -1,9 +1,10 @@
-{{/* The components: section of values, image, ports, and whether each is one writer with a claim. */}}
+{{/* The components: section of values, image, ports, and the command where it is called otherwise. */}}
 {{- define "adql.facts" -}}
 parameter-server: {section: parameterServer, image: service, ports: {http: 8420, side: 8421}}
 replay: {section: replay, image: service, ports: {http: 8430, side: 8431}}
 valkey: {section: valkey, image: valkey, ports: {redis: 6379}}
 learner: {section: learner, image: learner, ports: {side: 8441}}
+actor: {section: actor, image: learner, command: learner, ports: {side: 8441}}
 evaluator: {section: evaluator, image: learner, ports: {side: 8451}}
 controller: {section: controller, image: service, ports: {side: 8461}}
 {{- end }}
@@ -12,6 +13,7 @@ controller: {section: controller, image: service, ports: {side: 8461}}
 {{- define "adql.calls" -}}
 parameter-server: [valkey]
 learner: [parameter-server, replay]
+actor: [parameter-server, replay]
 evaluator: [parameter-server]
 controller: [parameter-server, replay]
 test: [parameter-server, replay]
@@ -20,9 +22,9 @@ test: [parameter-server, replay]
 {{/* The components of this release that `root` asks for, of the kinds in `among`, as a list in JSON. */}}
 {{- define "adql.components" -}}
 {{- $absent := list -}}
-{{- if not .root.Values.valkey.enabled }}{{ $absent = append $absent "valkey" }}{{ end -}}
-{{- if not .root.Values.evaluator.enabled }}{{ $absent = append $absent "evaluator" }}{{ end -}}
-{{- if not .root.Values.controller.enabled }}{{ $absent = append $absent "controller" }}{{ end -}}
+{{- range list "valkey" "actor" "evaluator" "controller" }}
+{{- if not (index $.root.Values . "enabled") }}{{ $absent = append $absent . }}{{ end -}}
+{{- end -}}
 {{- $present := list -}}
 {{- range .among }}{{ if not (has . $absent) }}{{ $present = append $present . }}{{ end }}{{ end -}}
 {{- toJson $present -}}

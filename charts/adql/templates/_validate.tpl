@@ -20,6 +20,9 @@
 {{- if and $values.controller.enabled $values.networkPolicy.enabled (not $values.networkPolicy.apiServer.cidrs) -}}
 {{- fail "controller.enabled needs the API server's addresses, which its NetworkPolicy opens; set networkPolicy.apiServer.cidrs, such as {10.0.0.1/32}, to those that `kubectl get endpointslice kubernetes -n default` prints, or networkPolicy.enabled=false" -}}
 {{- end -}}
+{{- if and $values.actor.enabled (eq $values.learner.role "actor") -}}
+{{- fail "actor.enabled is true and learner.role is actor, so that all act and nobody learns; set learner.role=learner" -}}
+{{- end -}}
 {{- include "adql.validateSizes" $values -}}
 {{- end }}
 

@@ -20,7 +20,8 @@ def add(commands: "argparse._SubParsersAction[Any]", complete: "Callable[[], Com
     status = words.add_parser("status", help="say what runs, how the run stands, and what is wrong")
     _finish(status, _status)
     scale = words.add_parser("scale", help="set how many learners there are to be")
-    scale.add_argument("learners", metavar="N", type=int, help="0 rests the run; it goes on with the next ones")
+    scale.add_argument("number", metavar="N", type=int, help="0 rests the run; it goes on with the next ones")
+    scale.add_argument("--actors", action="store_true", help="actors instead, where the release has them")
     _finish(scale, _scale)
     logs = words.add_parser("logs", help="print what the pods say")
     logs.add_argument("component", metavar="COMPONENT", nargs="?", help="such as learner; all of them by default")
@@ -71,9 +72,10 @@ def _status(options: Options) -> int:
 
 def _scale(options: Options) -> int:
     cluster = _cluster(options)
+    from adql_services.cluster.release import ACTOR, LEARNER
     from adql_services.cluster.scaling import scale
 
-    return scale(cluster, options.release, options.learners)
+    return scale(cluster, options.release, ACTOR if options.actors else LEARNER, options.number)
 
 
 def _logs(options: Options) -> int:

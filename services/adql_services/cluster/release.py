@@ -8,9 +8,9 @@ from adql_services.cluster.api import Cluster
 
 Tree = dict[str, Any]
 INSTANCE, COMPONENT = "app.kubernetes.io/instance", "app.kubernetes.io/component"
-COMPONENTS = ("parameter-server", "replay", "valkey", "learner", "evaluator", "controller")
+COMPONENTS = ("parameter-server", "replay", "valkey", "learner", "actor", "evaluator", "controller")
 """In the order in which they are shown."""
-PARAMETER_SERVER, LEARNER = "parameter-server", "learner"
+PARAMETER_SERVER, LEARNER, ACTOR = "parameter-server", "learner", "actor"
 
 
 @dataclass(frozen=True, slots=True)

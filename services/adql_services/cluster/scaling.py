@@ -1,21 +1,21 @@
-"""``adql k8s scale N``: how many learners there are to be."""
+"""``adql k8s scale N``: how many learners, or actors, there are to be."""
 
 import sys
 
 from adql.errors import InputError
 from adql_services.cluster.api import Cluster
 from adql_services.cluster.diagnosis import wanted
-from adql_services.cluster.release import LEARNER, find_release, name_of
+from adql_services.cluster.release import find_release, name_of
 
-MAX_LEARNERS = 4_096
+MAX_SESSIONS = 4_096
 """As many sessions as a parameter server leases."""
 
 
-def scale(cluster: Cluster, name: str, learners: int) -> int:
-    """Sets the scale of the release's learners, and nothing else; returns 0."""
-    if not 0 <= learners <= MAX_LEARNERS:
-        raise InputError(f"{learners} learners: name a number from 0 to {MAX_LEARNERS}")
-    deployment = find_release(cluster, name).workload(LEARNER)
-    cluster.scale(name_of(deployment), learners)
-    sys.stdout.write(f"deployment {name_of(deployment)}: {wanted(deployment)} learners before, now {learners}\n")
+def scale(cluster: Cluster, name: str, component: str, number: int) -> int:
+    """Sets the scale of ``component``, learner or actor, and nothing else; returns 0."""
+    if not 0 <= number <= MAX_SESSIONS:
+        raise InputError(f"{number} {component}s: name a number from 0 to {MAX_SESSIONS}")
+    deployment = find_release(cluster, name).workload(component)
+    cluster.scale(name_of(deployment), number)
+    sys.stdout.write(f"deployment {name_of(deployment)}: {wanted(deployment)} {component}s before, now {number}\n")
     return 0

@@ -8,7 +8,7 @@ from adql.errors import AdqlError
 from adql_services.cluster import diagnosis
 from adql_services.cluster.api import Cluster
 from adql_services.cluster.inside import run_status
-from adql_services.cluster.release import LEARNER, Release, container_of, find_release, name_of
+from adql_services.cluster.release import ACTOR, LEARNER, Release, container_of, find_release, name_of
 from adql_services.cluster.words import last_words
 
 Tree = dict[str, Any]
@@ -87,7 +87,11 @@ def _troubles(cluster: Cluster, release: Release, told: Tree | None) -> Iterator
     yield from diagnosis.pod_troubles(release, scene)
     if told is not None:
         yield from diagnosis.volume_troubles(told["volume"])
-    if LEARNER in release.workloads and not diagnosis.wanted(release.workloads[LEARNER]):
-        over = told is not None and told["run"]["state"]["status"] in ("reached", "budget", "plateau")
-        if not over:
-            yield "no learner is asked for, so nothing is learned: `adql k8s scale 2`"
+    if told is None or told["run"]["state"]["status"] not in ("reached", "budget", "plateau"):
+        yield from _missing(release)
+
+
+def _missing(release: Release) -> Iterator[str]:
+    for component, option in ((LEARNER, ""), (ACTOR, " --actors")):
+        if component in release.workloads and not diagnosis.wanted(release.workloads[component]):
+            yield f"no {component} is asked for, so nothing is learned: `adql k8s scale 2{option}`"
