@@ -26,8 +26,7 @@ class Target(NamedTuple):
 
 def port_forward(cluster: Cluster, name: str, what: str, local: int | None, side: bool = False) -> int:
     """Forwards until it is interrupted; returns 0."""
-    release = find_release(cluster, name)
-    target = _target(cluster, release, what, side=side)
+    target = _prometheus(cluster) if what == PROMETHEUS else _target(find_release(cluster, name), what, side=side)
     listening = _listen(target.port if local is None else local)
     with contextlib.closing(listening):
         port = listening.getsockname()[1]
@@ -38,18 +37,20 @@ def port_forward(cluster: Cluster, name: str, what: str, local: int | None, side
             threading.Thread(target=_serve, args=(cluster, target, accepted), daemon=True).start()
 
 
-def _target(cluster: Cluster, release: Release, what: str, *, side: bool) -> Target:
-    port = PORTS[what] + (1 if side and what != PROMETHEUS else 0)
-    if what != PROMETHEUS:
-        release.workload(what)
-        pod = release.running(what)
-    else:
-        pods = cluster.objects("pods", "app.kubernetes.io/name=prometheus")
-        pod = min((one for one in pods if is_running(one)), key=lambda one: not is_ready(one), default=None)
+def _target(release: Release, what: str, *, side: bool) -> Target:
+    release.workload(what)
+    if (pod := release.running(what)) is None:
+        raise RunFailedError(f"no {what} of release {release.name} runs; `adql k8s status` says why")
+    return Target(name_of(pod), PORTS[what] + side)
+
+
+def _prometheus(cluster: Cluster) -> Target:
+    """Its own namespace is mostly another than that of the runs."""
+    pods = cluster.objects("pods", "app.kubernetes.io/name=prometheus")
+    pod = min((one for one in pods if is_running(one)), key=lambda one: not is_ready(one), default=None)
     if pod is None:
-        where = f"in namespace {cluster.namespace}" if what == PROMETHEUS else f"of release {release.name}"
-        raise RunFailedError(f"no {what} runs {where}; see `adql k8s status`, or name another --namespace")
-    return Target(name_of(pod), port)
+        raise RunFailedError(f"no {PROMETHEUS} runs in namespace {cluster.namespace}; name its own by --namespace")
+    return Target(name_of(pod), PORTS[PROMETHEUS])
 
 
 def _listen(port: int) -> socket.socket:
