@@ -45,6 +45,7 @@ def cluster(built_images: str) -> None:
 @contextmanager
 def new_namespace() -> Iterator[Kubectl]:
     """A namespace that enforces Pod Security restricted; all that is in it goes with it."""
+    reclaim_volumes()
     kubectl = Kubectl(f"adql-test-{os.getpid()}-{next(_NUMBERS)}")
     run("kubectl", "create", "namespace", kubectl.namespace)
     run("kubectl", "label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
@@ -54,9 +55,18 @@ def new_namespace() -> Iterator[Kubectl]:
         # What is in it is of no more use: first who would replace the pods, then the pods, without their grace.
         kubectl("delete", "deployments,statefulsets", "--all", "--cascade=orphan", check=False)
         kubectl("delete", "pods", "--all", "--grace-period=1", check=False)
-        run("kubectl", "delete", "namespace", kubectl.namespace, "--wait", "--timeout=120s")
-        if (reclaim := os.environ.get("CLUSTER_RECLAIM")) and run("kubectl", "get", "pv").count("Available") < SPARE:
-            run(*shlex.split(reclaim))
+        run("kubectl", "delete", "namespace", kubectl.namespace, "--wait=false")
+
+
+def reclaim_volumes() -> None:
+    """Gets back what deleted claims have left, where that does not come by itself and little is left."""
+    if (command := os.environ.get("CLUSTER_RECLAIM")) and run("kubectl", "get", "pv").count("Available") < SPARE:
+        going = run(
+            "kubectl", "get", "namespaces", "--field-selector=status.phase=Terminating", "--output=name"
+        ).split()
+        if going:
+            run("kubectl", "wait", "--for=delete", *going, "--timeout=120s")
+        run(*shlex.split(command))
 
 
 @pytest.fixture

@@ -1,20 +1,22 @@
 """What `kubectl scale` set survives upgrades, with Helm 3, with Helm 4, and from the one to the other."""
 
+import json
+
 import pytest
 
 from tests.cluster.commands import CHART, Helm, images
+from tests.cluster.conftest import new_namespace
 from tests.cluster.release import NEVER, Release, install
 from tests.waiting import wait_until
 
 SETTINGS = (*NEVER, "--set", "evaluator.enabled=false")
 
 
-@pytest.fixture
-def release(helm):
-    return install(helm, *SETTINGS)
+FORCE = {"helm": ("--force-conflicts",), "helm3": ()}
 
 
-def test_scaled_learners_survive_upgrades(helm, release):
+def test_scaled_learners_survive_upgrades(helm):
+    release = install(helm, *SETTINGS)
     assert release.replicas() == 2
     release.wait_for_progress()
     release.scale(6)
@@ -42,36 +44,77 @@ def test_scaled_learners_survive_upgrades(helm, release):
     assert release.version() > stood_at
 
 
-def test_upgrade_with_another_count_sets_it(helm, release):
+@pytest.fixture(scope="module", params=FORCE)
+def installed(request, cluster):
+    """A release and the Helm that installed it."""
+    with new_namespace() as kubectl:
+        helm = Helm(request.param, kubectl.namespace)
+        yield helm, install(helm, *SETTINGS)
+
+
+@pytest.fixture
+def two(installed):
+    """Helm and its release with two learners, a number that Helm alone has set."""
+    helm, release = installed
+    for count in (3, 2):
+        helm.upgrade("--set", f"learner.replicaCount={count}", *FORCE[helm.binary])
+    assert release.replicas() == 2
+    return helm, release
+
+
+def test_upgrade_with_another_count_sets_it(two):
+    helm, release = two
     helm.upgrade("--set", "learner.replicaCount=4")
     assert release.replicas() == 4
     helm.upgrade()
     assert release.replicas() == 4
 
 
-def test_another_count_after_a_scale_is_told_apart(helm, release):
+def test_another_count_after_a_scale_is_told_apart(two):
     """Helm 4 says who else set the field; the way out that NOTES name works."""
+    helm, release = two
     release.scale(1)
     words = ("upgrade", "adql", CHART, "--reset-then-reuse-values", "--set", "learner.replicaCount=3")
     if helm.binary == "helm":
         assert 'conflict with "kubectl"' in helm.refuses(*words)
         assert release.replicas() == 1
-        helm(*words, "--force-conflicts")
-    else:
-        helm(*words)
+    helm(*words, *FORCE[helm.binary])
     assert release.replicas() == 3
 
 
-def test_rollback_applies_the_recorded_count(helm, release):
+def test_rollback_applies_the_recorded_count(two):
+    helm, release = two
+    recorded = str(json.loads(helm("status", "adql", "--output", "json"))["version"])
     release.scale(1)
     helm.upgrade("--set", "logFormat=json")
     assert release.replicas() == 1
     if helm.binary == "helm":
-        assert 'conflict with "kubectl"' in helm.refuses("rollback", "adql", "1")
-        helm("rollback", "adql", "1", "--force-conflicts")
-    else:
-        helm("rollback", "adql", "1")
+        assert 'conflict with "kubectl"' in helm.refuses("rollback", "adql", recorded)
+        assert release.replicas() == 1
+    helm("rollback", "adql", recorded, *FORCE[helm.binary])
     assert release.replicas() == 2
+
+
+def test_upgrade_that_fails_and_rolls_itself_back_applies_the_recorded_count(two):
+    helm, release = two
+    release.scale(1)
+    words = (
+        "upgrade",
+        "adql",
+        CHART,
+        "--reset-then-reuse-values",
+        "--set",
+        "image.learner.tag=nowhere",
+        "--timeout=9s",
+    )
+    if helm.binary == "helm":
+        assert 'conflict with "kubectl"' in helm.refuses(*words, "--rollback-on-failure")
+        assert release.replicas() == 1
+        helm.refuses(*words, "--rollback-on-failure", "--force-conflicts")
+    else:
+        helm.refuses(*words, "--atomic")
+    assert release.replicas() == 2
+    release.wait_ready("learner", 2)
 
 
 def test_count_that_the_chart_never_says_is_kept_by_upgrade_and_rollback(helm):
