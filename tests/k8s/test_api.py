@@ -19,6 +19,7 @@ class Api(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers, self.asked = {}, []
+        self.missing_bytes = 0  # of every answer, which breaks off before them
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         text = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(text)))
+        self.send_header("content-length", str(len(text) + self.server.missing_bytes))
         self.end_headers()
         self.wfile.write(text)
 
@@ -213,6 +214,41 @@ def test_cluster_that_is_not_there_is_told_with_its_address(kubeconfig):
     for ask in (lambda: cluster.objects("pods"), lambda: cluster.execute("p", "c", ["adql"])):
         with pytest.raises(RunFailedError, match=said):
             ask()
+
+
+def test_answer_that_breaks_off_is_told_in_one_line(api, cluster):
+    api.answers["/api/v1/namespaces/rl/pods"] = 200, {"items": []}
+    api.answers["/api/v1/namespaces/rl/pods/p/log"], api.answers[SCALE] = (200, b"one\n"), (200, READ)
+    api.missing_bytes = 7
+    for ask in (
+        lambda: cluster.objects("pods"),
+        lambda: cluster.scale_of("adql-learner"),
+        lambda: cluster.rescale(READ, 3),
+        lambda: cluster.log("p", "c"),
+        lambda: list(cluster.follow("p", "c")),
+    ):
+        with pytest.raises(RunFailedError, match=r"^cannot reach the cluster of context here at [^\n]* 7 more"):
+            ask()
+
+
+def test_answer_of_somebody_else_is_told_in_one_line(api, cluster):
+    api.answers["/api/v1/namespaces/rl/pods"] = 200, b"<html>log in</html>"
+    with pytest.raises(RunFailedError, match=r"^http://127[^\n]* of context here answers no JSON[^\n]*--context"):
+        cluster.objects("pods")
+
+
+def test_list_that_says_null_is_empty(api, cluster):
+    api.answers["/api/v1/namespaces/rl/pods"] = 200, {"items": None}
+    assert cluster.objects("pods") == []
+
+
+def test_ctrl_c_while_a_command_is_started_is_no_failure_of_the_cluster(api, cluster, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kubernetes.stream.ws_client.create_websocket", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cluster.execute("p", "c", ["adql"])
 
 
 def test_context_that_does_not_exist_is_told_with_those_that_do(kubeconfig):

@@ -103,19 +103,18 @@ class Cluster:
 
     def log(self, pod: str, container: str, *, lines: int | None = None, previous: bool = False) -> str:
         """Returns the last ``lines`` of a container's log; ``previous``: of the one that ran before it."""
-        answer = self._asked(
+        return self._asked(
             self._core.read_namespaced_pod_log,
             pod,
             self.namespace,
             container=container,
             previous=previous,
             **({} if lines is None else {"tail_lines": lines}),
-        )
-        return bytes(answer.data).decode(errors="replace")
+        ).decode(errors="replace")
 
     def follow(self, pod: str, container: str, lines: int | None = None) -> Iterator[str]:
         """Yields the lines of a container's log as they come, until it has ended; a thread may wait in it for ever."""
-        answer = self._asked(
+        answer = self._begun(
             _unchecked(self._core.read_namespaced_pod_log),
             pod,
             self.namespace,
@@ -124,10 +123,8 @@ class Cluster:
             **({} if lines is None else {"tail_lines": lines}),
             _request_timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
         )
-        try:
+        with self._explained():
             yield from _lines(answer)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from None
 
     # What is done
 
@@ -144,9 +141,7 @@ class Cluster:
 
     def scale_of(self, deployment: str) -> Tree:
         """Returns the scale subresource of a deployment: whose it is, and how many pods it is asked for."""
-        answer = self._asked(self._apps.read_namespaced_deployment_scale, deployment, self.namespace)
-        scale: Tree = json.loads(answer.data)
-        return scale
+        return self._tree(self._apps.read_namespaced_deployment_scale, deployment, self.namespace)
 
     def rescale(self, scale: Tree, replicas: int) -> None:
         """Sets what ``scale_of`` returned to ``replicas``.
@@ -193,8 +188,7 @@ class Cluster:
     # How it is asked
 
     def _items(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> list[Tree]:
-        answer = self._asked(operation, *arguments, **options)
-        items: list[Tree] = json.loads(answer.data)["items"]
+        items: list[Tree] = self._tree(operation, *arguments, **options).get("items") or []
         return items
 
     def _allowed(self, operation: Callable[..., Any], **options: Any) -> list[Tree]:
@@ -203,23 +197,46 @@ class Cluster:
         except AdqlError:
             return []
 
-    def _asked(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        timeout = {"_request_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
+    def _tree(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Tree:
         try:
+            tree: Tree = json.loads(self._asked(operation, *arguments, **options))
+        except ValueError:
+            raise RunFailedError(
+                f"{self._configuration.host} of context {self.context} answers no JSON, so it is no Kubernetes API; "
+                "name another --context, or log in where a proxy asks for it"
+            ) from None
+        return tree
+
+    def _asked(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> bytes:
+        """Returns the whole answer; one that is not read to its end would keep its connection for itself."""
+        with self._explained():
+            return bytes(self._begun(operation, *arguments, **options).data)
+
+    def _begun(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        timeout = {"_request_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
+        with self._explained():
             return operation(*arguments, _preload_content=False, **(timeout | options))
-        except ApiException as error:
-            raise self._refusal(error) from None
-        except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from None
 
     def _streamed(self, over: Callable[..., Any], operation: str, pod: str, **options: Any) -> Any:
         """A stream takes the place of its client's way to ask for a moment: it has a client of its own."""
         method = getattr(client.CoreV1Api(client.ApiClient(self._configuration)), operation)
-        try:
+        with self._explained():
             return over(method, pod, self.namespace, _preload_content=False, **options)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says in one line what became of a request that failed, also where its answer broke off.
+
+        Raises:
+            AdqlError: as the class says.
+        """
+        try:
+            yield
         except ApiException as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # which the client of a stream takes for a failure
+                raise error.__context__ from None
             raise self._refusal(error) from None
-        except OSError as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unreachable(error) from None
 
     def _refusal(self, error: ApiException) -> AdqlError:
