@@ -3,7 +3,7 @@
 import pytest
 
 from adql_services.cluster.diagnosis import Scene, pod_troubles, volume_troubles
-from adql_services.cluster.release import Release
+from adql_services.cluster.release import Release, container_of
 from tests.k8s.objects import READY, claim, event, pod, waiting, workload
 
 
@@ -28,6 +28,39 @@ def test_pod_that_is_being_deleted_is_no_trouble():
     going = pod("learner", waiting("CrashLoopBackOff"))
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert told("learner", going) == []
+
+
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on\nresource: memory."}
+
+
+@pytest.mark.parametrize("container", [None, {"ready": False, "restartCount": 0, "state": {"terminated": {}}}])
+def test_pod_that_its_node_has_ended_is_no_trouble_once_another_has_taken_its_place(container):
+    evicted = pod("learner", container, name="adql-learner-8", **EVICTED)
+    assert told("learner", evicted, pod("learner")) == []
+    assert told("learner", evicted, readyReplicas=0) == [
+        "adql-learner-8 was ended by its node, and another is to take its place: "
+        "Evicted, The node was low on resource: memory."
+    ]
+
+
+def test_pods_that_the_cluster_refuses_to_make_are_told_beside_those_that_nodes_have_ended():
+    conditions = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]
+    lines = told("learner", pod("learner", None, **EVICTED), readyReplicas=0, conditions=conditions)
+    assert lines[1:] == ["adql-learner has no pod: exceeded quota"]
+
+
+def test_pod_on_a_node_that_is_lost_is_not_taken_for_ready():
+    lost = pod("learner", READY, conditions=[{"type": "Ready", "status": "False"}])
+    scene = Scene(events=[event("adql-learner-0", "NodeNotReady", "Node is not ready")])
+    assert told("learner", lost, scene=scene) == ["adql-learner-0 runs and is not ready: Node is not ready"]
+
+
+def test_container_that_a_mesh_has_put_beside_the_own_one_is_not_taken_for_it():
+    proxied = pod("learner", {**READY, "name": "a-proxy"})
+    proxied["status"]["containerStatuses"].append({**waiting("ErrImagePull"), "name": "learner"})
+    proxied["spec"]["containers"].insert(0, {"name": "a-proxy", "image": "proxy:1"})
+    assert container_of(proxied) == "learner"
+    assert "adql/learner:0.1.0 cannot be pulled" in told("learner", proxied)[0]
 
 
 def test_claim_without_a_class_where_there_is_no_default_one():
@@ -85,6 +118,13 @@ def test_container_that_has_just_ended_is_told_with_its_own_last_words():
     state = {"ready": False, "restartCount": 0, "state": {"terminated": {"exitCode": 1}}}
     (line,) = told("learner", pod("learner", state), scene=words("the store is full", previous=False))
     assert line == "adql-learner-0 ended 1 time, last with code 1: the store is full"
+
+
+def test_container_that_has_just_ended_again_is_told_with_its_last_end_and_not_with_the_one_before():
+    former = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    state = {"ready": False, "restartCount": 1, "state": {"terminated": {"exitCode": 1}}, "lastState": former}
+    (line,) = told("learner", pod("learner", state), scene=words("the store is full", previous=False))
+    assert line == "adql-learner-0 ended 2 times, last with code 1: the store is full"
 
 
 def test_crash_loop_without_a_word_names_the_logs():

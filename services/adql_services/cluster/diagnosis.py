@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adql_services.cluster.release import Release, component_of, container_status, is_ready, name_of
+from adql_services.cluster.release import (
+    Release,
+    component_of,
+    container_status,
+    is_over,
+    is_ready,
+    name_of,
+    own_container,
+)
 
 Tree = dict[str, Any]
 LastWords = Callable[[Tree, bool], str]
@@ -39,12 +47,12 @@ class Scene:
 def pod_troubles(release: Release, scene: Scene) -> Iterator[str]:
     """Yields one line for each thing that is wrong with the pods of ``release``, and the way out."""
     for component in release.components:
-        pods = release.pods.get(component, [])
+        workload, pods = release.workloads[component], release.pods.get(component, [])
         for pod in pods:
-            if not (pod["metadata"].get("deletionTimestamp") or is_ready(pod)) and (said := _of_pod(pod, scene)):
+            if not _is_well(pod, workload) and (said := _of_pod(pod, scene)):
                 yield f"{name_of(pod)} {said}"
-        if not pods and wanted(release.workloads[component]):
-            yield from _without_pods(release.workloads[component], scene)
+        if all(map(is_over, pods)) and wanted(workload):
+            yield from _without_pods(workload, scene)
 
 
 def wanted(workload: Tree) -> int:
@@ -67,17 +75,30 @@ def volume_troubles(volume: Mapping[str, int]) -> Iterator[str]:
         )
 
 
+def _is_well(pod: Tree, workload: Tree) -> bool:
+    """What a node has ended stays in the list for long; it explains only why there are fewer than there should be."""
+    replaced = is_over(pod) and ready(workload) >= wanted(workload)
+    return replaced or is_ready(pod) or bool(pod["metadata"].get("deletionTimestamp"))
+
+
 def _of_pod(pod: Tree, scene: Scene) -> str:
     status = container_status(pod)
     state = status.get("state", {})
+    if is_over(pod):
+        return _of_its_node(pod)
     if not status:
         return f"is pending: {_unscheduled(pod, scene)}"
     if "running" in state:
-        words = scene.last_words(pod, False)
-        return f"runs and is not ready: {_with_way_out(words) or 'it has not said why'}"
+        words = _with_way_out(scene.last_words(pod, False)) or scene.event(name_of(pod), "NodeNotReady")
+        return f"runs and is not ready: {words or 'it has not said why'}"
     if "terminated" in state or state.get("waiting", {}).get("reason") == "CrashLoopBackOff":
         return _ended(pod, status, scene)
     return _waiting(pod, status, scene)
+
+
+def _of_its_node(pod: Tree) -> str:
+    said = ", ".join(str(pod["status"][key]) for key in ("reason", "message") if pod["status"].get(key))
+    return f"was ended by its node, and another is to take its place: {' '.join(said.split()) or 'without a word'}"
 
 
 def _waiting(pod: Tree, status: Tree, scene: Scene) -> str:
@@ -94,7 +115,7 @@ def _waiting(pod: Tree, status: Tree, scene: Scene) -> str:
 
 
 def _image(pod: Tree, status: Tree) -> str:
-    image = str(status.get("image") or pod["spec"]["containers"][0]["image"])
+    image = str(status.get("image") or own_container(pod)["image"])
     own = f"`make images`, then `kind load docker-image {image}`, or " if "adql/" in image else ""
     return (
         f"has no image, {image} cannot be pulled: {own}name where it is by image.registry and image.tag, "
@@ -103,7 +124,7 @@ def _image(pod: Tree, status: Tree) -> str:
 
 
 def _ended(pod: Tree, status: Tree, scene: Scene) -> str:
-    ended = status.get("lastState", {}).get("terminated") or status.get("state", {}).get("terminated") or {}
+    ended: Tree = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated") or {}
     times = status.get("restartCount", 0) + ("terminated" in status.get("state", {}))
     how = f"ended {times} time{'' if times == 1 else 's'}, last with code {ended.get('exitCode', '?')}"
     if ended.get("reason") == "OOMKilled":

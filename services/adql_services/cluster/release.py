@@ -71,16 +71,22 @@ def name_of(item: Tree) -> str:
     return str(item["metadata"]["name"])
 
 
+def own_container(pod: Tree) -> Tree:
+    """Returns the container that is called as its component, whatever a mesh has put beside it; else the first."""
+    containers: list[Tree] = pod["spec"]["containers"]
+    return next((one for one in containers if one["name"] == component_of(pod)), containers[0])
+
+
 def container_of(pod: Tree) -> str:
-    """Returns the name of the pod's first container."""
-    return str(pod["spec"]["containers"][0]["name"])
+    """Returns the name of the pod's own container."""
+    return str(own_container(pod)["name"])
 
 
 def container_status(pod: Tree) -> Tree:
-    """Returns the status of the pod's first container, empty before there is one."""
-    statuses = pod["status"].get("containerStatuses") or [{}]
-    first: Tree = statuses[0]
-    return first
+    """Returns the status of the pod's own container, empty before there is one; they stand in no order."""
+    statuses: list[Tree] = pod["status"].get("containerStatuses") or [{}]
+    own = container_of(pod)
+    return next((one for one in statuses if one.get("name") == own), statuses[0])
 
 
 def is_running(pod: Tree) -> bool:
@@ -89,8 +95,14 @@ def is_running(pod: Tree) -> bool:
 
 
 def is_ready(pod: Tree) -> bool:
-    """Whether it is ready."""
-    return bool(container_status(pod).get("ready"))
+    """Whether the cluster takes it for ready: of a node that is lost the container's own word is the last that came."""
+    conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}
+    return conditions["Ready"] == "True" if "Ready" in conditions else bool(container_status(pod).get("ready"))
+
+
+def is_over(pod: Tree) -> bool:
+    """Whether its node has ended it for good, as by eviction or a shutdown; another pod then takes its place."""
+    return pod["status"].get("phase") in ("Failed", "Succeeded")
 
 
 def _place(component: str) -> tuple[int, str]:
