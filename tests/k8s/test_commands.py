@@ -162,12 +162,14 @@ def test_logs_of_all_pods_are_followed_until_they_have_ended(capsys):
     assert sorted(said) == ["[adql-learner-0] a", "[adql-learner-0] b", "[adql-learner-1] c"]
 
 
-def test_pod_whose_log_cannot_be_followed_is_told_once_the_others_have_ended(capsys):
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize("readable", [0, 1])
+def test_pod_whose_log_cannot_be_read_is_told_once_the_others_have_ended(capsys, follow, readable):
     cluster = healthy(learners=2)
-    cluster.logs = {("adql-learner-0", False): "a\n"}
+    cluster.logs = {(f"adql-learner-{readable}", False): "a\n"}
     with pytest.raises(NotFoundError, match="no log"):
-        logs(cluster, "adql", "learner", follow=True, lines=None)
-    assert capsys.readouterr().out == "[adql-learner-0] a\n"
+        logs(cluster, "adql", "learner", follow=follow, lines=None)
+    assert capsys.readouterr().out == f"[adql-learner-{readable}] a\n"
 
 
 def test_logs_of_a_component_that_is_not_there_name_those_that_are():

@@ -13,16 +13,18 @@ Tree = dict[str, Any]
 
 
 def logs(cluster: Cluster, name: str, component: str | None, *, follow: bool, lines: int | None) -> int:
-    """Prints them, and with ``follow`` what comes; returns 0."""
+    """Prints them, and with ``follow`` what comes; returns 0.
+
+    Raises:
+        InputError: no such release or component, or none of its pods has run yet.
+        AdqlError: one of them could not be read, such as that of a pod that is gone; the others were printed.
+    """
     if lines is not None and lines < 0:
         raise InputError(f"--tail {lines}: at least 0")
     pods = _pods(find_release(cluster, name), component)
-    if follow:
-        _follow(cluster, pods, lines)
-        return 0
-    for pod in pods:
-        for line in cluster.log(name_of(pod), container_of(pod), lines=lines).splitlines():
-            _write(name_of(pod), line)
+    failure = (_follow if follow else _print)(cluster, pods, lines)
+    if failure is not None:
+        raise failure
     return 0
 
 
@@ -42,33 +44,48 @@ def _has_run(pod: Tree) -> bool:
     return any("terminated" in {**one.get("state", {}), **one.get("lastState", {})} for one in statuses)
 
 
-def _follow(cluster: Cluster, pods: list[Tree], lines: int | None) -> None:
+def _print(cluster: Cluster, pods: list[Tree], lines: int | None) -> AdqlError | None:
+    """Returns why the first of those that could not be read could not."""
+    failure: AdqlError | None = None
+    for pod in pods:
+        try:
+            text = cluster.log(name_of(pod), container_of(pod), lines=lines)
+        except AdqlError as error:
+            failure = failure or error
+            continue
+        for line in text.splitlines():
+            _write(name_of(pod), line)
+    return failure
+
+
+def _follow(cluster: Cluster, pods: list[Tree], lines: int | None) -> AdqlError | None:
     """Threads read and this one alone writes: one that held stdout would abort the process when it is to end.
 
-    Raises:
-        RunFailedError: all have ended, and one of them because it could not be read.
+    Returns why the first of those that could not be read could not, once all have ended.
     """
     said: queue.SimpleQueue[tuple[Tree, str | AdqlError | None]] = queue.SimpleQueue()
 
     def read(pod: Tree) -> None:
+        end: AdqlError | None = None
         try:
             for line in cluster.follow(name_of(pod), container_of(pod), lines):
                 said.put((pod, line))
-            said.put((pod, None))
         except AdqlError as error:
-            said.put((pod, error))
+            end = error
+        finally:
+            said.put((pod, end))  # whatever it ended by: nobody waits for it for ever
 
     for pod in pods:
         threading.Thread(target=read, args=(pod,), daemon=True).start()
-    going, failure = len(pods), None
+    going = len(pods)
+    failure: AdqlError | None = None
     while going:
         pod, line = said.get()
         if isinstance(line, str):
             _write(name_of(pod), line)
         else:
             going, failure = going - 1, failure or line
-    if failure is not None:
-        raise failure
+    return failure
 
 
 def _write(pod: str, line: str) -> None:
