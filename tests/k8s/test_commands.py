@@ -1,7 +1,10 @@
 """`adql k8s status`, `scale`, `logs` and `download` against a cluster of made-up objects."""
 
+import errno
 import io
 import json
+import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -251,6 +254,23 @@ def test_download_does_not_touch_a_folder_that_holds_something(tmp_path):
     with pytest.raises(InputError, match="is no folder; make it, or name another DIR"):
         download(downloading(bundle()), "adql", tmp_path / "no" / "run", completed)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "run/.."])
+def test_download_cannot_take_the_place_of_the_current_folder(tmp_path, monkeypatch, name):
+    (tmp_path / "run" / "empty").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run" / "empty")
+    with pytest.raises(InputError, match="name another DIR"):
+        download(downloading(bundle()), "adql", Path(name), completed)
+
+
+def test_download_onto_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=rf"^cannot write {tmp_path}/run: No space left on device; make room, or name"):
+        download(downloading(bundle()), "adql", tmp_path / "run", full)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_download_works_without_an_evaluator(tmp_path):

@@ -67,6 +67,8 @@ def _receive(execution: Execution, folder: Path) -> None:
 
 
 def _check_free(path: Path) -> None:
+    if path.name in ("", ".."):  # it cannot be replaced in one step by another folder
+        raise InputError(f"{path} names no new folder; name another DIR, such as {path / 'run'}")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path} is there and not empty; name another DIR, or move it away")
     if not path.parent.is_dir():
@@ -75,12 +77,16 @@ def _check_free(path: Path) -> None:
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """A folder on the same disk that takes the place of ``path`` in one step; removed if it does not come to that."""
+    """A folder on the same disk that takes the place of ``path`` in one step; removed if it does not come to that.
+
+    Raises:
+        InputError: it, or what is put into it, cannot be written.
+    """
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"cannot write {path.parent}: {error.strerror}; name another DIR") from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}; make room, or name another DIR") from None
