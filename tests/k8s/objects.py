@@ -1,5 +1,6 @@
 """Objects of a release as the Kubernetes API shows them, and a cluster that holds them."""
 
+import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -149,6 +150,14 @@ class ClusterDouble:
 
     def scale(self, deployment: str, replicas: int) -> None:
         self.scaled[deployment] = replicas
+
+    def forward(self, name: str, port: int) -> socket.socket:
+        """Leads to a pod that says its name and the port, and then hangs up."""
+        here, there = socket.socketpair()
+        with there:
+            there.sendall(f"{name}:{port}".encode())
+            there.shutdown(socket.SHUT_WR)
+        return here
 
     def execute(self, name: str, container: str, command: list[str]) -> Execution:
         assert (name, container, command[:2]) == ("adql-parameter-server-0", "parameter-server", ["adql", "pod"])

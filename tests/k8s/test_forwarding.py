@@ -1,4 +1,4 @@
-"""`adql k8s port-forward`: which pod a port of this machine leads to, and what goes through it."""
+"""A port of this machine that leads to a pod of a release, or to the Prometheus of the cluster."""
 
 import socket
 import threading
@@ -6,73 +6,102 @@ import threading
 import pytest
 
 from adql.errors import InputError, RunFailedError
-from adql_services.cluster.forwarding import port_forward
-from tests.k8s.objects import ClusterDouble, healthy, pod
-from tests.ports import free_port
+from adql_services.cluster import forwarding
+from adql_services.cluster.command_line import FORWARDED
+from tests.k8s.objects import ClusterDouble, healthy, pod, waiting
 from tests.waiting import wait_until
 
 
-class Forwarding(ClusterDouble):
-    """A cluster whose pods answer with their name, their port and what they were asked."""
+class Listening:
+    """A port here, to which one connection comes before Ctrl-C."""
 
-    def forward(self, name: str, port: int) -> socket.socket:
-        """Returns this end of a connection."""
-        near, far = socket.socketpair()
-        threading.Thread(target=self._answer, args=(far, name, port), daemon=True).start()
-        return near
+    def __init__(self, connections: list[socket.socket]) -> None:
+        self._connections = connections
 
-    def _answer(self, far: socket.socket, name: str, port: int) -> None:
-        with far:
-            far.sendall(f"{name}:{port} ".encode() + far.recv(100))
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 5_000
 
+    def accept(self) -> tuple[socket.socket, str]:
+        if not self._connections:
+            raise KeyboardInterrupt
+        return self._connections.pop(), "somebody"
 
-def asked(cluster, what: str, *, side: bool = False) -> bytes:
-    """What comes back through a forwarded port."""
-    port = free_port()
-    threading.Thread(target=port_forward, args=(cluster, "adql", what, port, side), daemon=True).start()
-    with wait_until(lambda: connected(port), 10) as connection:
-        connection.sendall(b"hello")
-        return b"".join(iter(lambda: connection.recv(100), b""))
+    def close(self) -> None:
+        """Does nothing."""
 
 
-def connected(port: int) -> socket.socket | None:
-    try:
-        return socket.create_connection(("127.0.0.1", port), timeout=10)
-    except ConnectionRefusedError:
-        return None
+@pytest.fixture
+def heard(monkeypatch, capsys):
+    """Returns what returns what is said when the forwarding begins, and what is heard at the port."""
+
+    def hear(cluster: ClusterDouble, what: str, **options) -> tuple[str, str]:
+        here, there = socket.socketpair()
+        here.settimeout(30)
+        monkeypatch.setattr(forwarding, "_listen", lambda port: Listening([there]))
+        threads = threading.active_count()
+        with here, here.makefile() as connection:
+            with pytest.raises(KeyboardInterrupt):
+                forwarding.port_forward(cluster, "adql", what, None, **options)
+            content = connection.read()
+        wait_until(lambda: threading.active_count() == threads)
+        return capsys.readouterr().out, content
+
+    return hear
+
+
+def prometheus(name: str, **status) -> dict:
+    found = pod("prometheus", name=name, **status)
+    found["metadata"]["labels"] = {"app.kubernetes.io/name": "prometheus"}
+    return found
 
 
 @pytest.mark.parametrize(
-    ("what", "side", "reached"),
+    ("what", "side", "place"),
     [
-        ("parameter-server", False, b"adql-parameter-server-0:8420 hello"),
-        ("replay", True, b"adql-replay-0:8431 hello"),
+        ("parameter-server", False, "adql-parameter-server-0:8420"),
+        ("parameter-server", True, "adql-parameter-server-0:8421"),
+        ("replay", False, "adql-replay-0:8430"),
     ],
 )
-def test_port_leads_to_a_pod_of_the_release(what, side, reached):
-    cluster = Forwarding()
-    cluster.kinds = healthy().kinds
-    assert asked(cluster, what, side=side) == reached
+def test_port_leads_to_the_pod_of_a_component(heard, what, side, place):
+    said, content = heard(healthy(), what, side=side)
+    assert content == place
+    assert said == f"http://127.0.0.1:5000 leads to {place.replace(':', ', port ')}; Ctrl-C ends it\n"
 
 
-def test_prometheus_is_found_where_there_is_no_release():
-    cluster = Forwarding()
-    cluster.kinds["pods"] = [pod("prometheus", name="prometheus-0")]
-    cluster.kinds["pods"][0]["metadata"]["labels"] = {"app.kubernetes.io/name": "prometheus"}
-    assert asked(cluster, "prometheus") == b"prometheus-0:9090 hello"
+def test_port_leads_to_a_prometheus_in_a_namespace_that_has_no_release(heard):
+    unready = [{"type": "Ready", "status": "False"}]
+    cluster = ClusterDouble(pods=[prometheus("new", conditions=unready), prometheus("old")])
+    assert heard(cluster, "prometheus", side=True)[1] == "old:9090"
 
 
-def test_who_does_not_run_is_told_with_where_to_look():
-    with pytest.raises(RunFailedError, match="no prometheus runs in namespace default; name its own by --namespace"):
-        port_forward(healthy(), "adql", "prometheus", None)
+def test_prometheus_that_is_not_there_is_told_with_the_namespace_to_name():
+    said = r"^no pod with app\.kubernetes\.io/name=prometheus runs in namespace default; name the .* by --namespace"
+    with pytest.raises(RunFailedError, match=said):
+        forwarding.port_forward(healthy(), "adql", "prometheus", 0)
+
+
+def test_component_that_does_not_run_is_told_with_who_says_why():
     cluster = healthy()
-    cluster.kinds["pods"] = []
-    with pytest.raises(RunFailedError, match="no replay of release adql runs; `adql k8s status` says why"):
-        port_forward(cluster, "adql", "replay", None)
+    cluster.kinds["pods"] = [pod("replay", waiting("ImagePullBackOff"))]
+    with pytest.raises(
+        RunFailedError, match="no replay of release adql runs; `adql k8s status --release adql` says why"
+    ):
+        forwarding.port_forward(cluster, "adql", "replay", 0)
 
 
-def test_port_that_is_taken_is_told_with_the_option_for_another():
+def test_port_that_is_taken_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port}: .*; name another with --port"):
-            port_forward(healthy(), "adql", "replay", port)
+        with pytest.raises(InputError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: .*; name another with --port$"):
+            forwarding.port_forward(healthy(), "adql", "replay", port)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_port_that_is_none_is_refused_with_the_bounds(port):
+    with pytest.raises(InputError, match=f"^--port {port}: name a number from 0, .*, to 65535$"):
+        forwarding.port_forward(healthy(), "adql", "replay", port)
+
+
+def test_what_can_be_typed_is_what_can_be_forwarded():
+    assert set(FORWARDED) == set(forwarding.PORTS)

@@ -96,4 +96,4 @@ def _port_forward(options: Options) -> int:
     cluster = _cluster(options)
     from adql_services.cluster.forwarding import port_forward
 
-    return port_forward(cluster, options.release, options.what, options.port, side=options.side)
+    port_forward(cluster, options.release, options.what, options.port, side=options.side)

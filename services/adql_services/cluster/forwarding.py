@@ -4,16 +4,17 @@ import contextlib
 import socket
 import sys
 import threading
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from adql.errors import AdqlError, InputError, RunFailedError
 from adql_services.cluster.api import Cluster
-from adql_services.cluster.release import Release, find_release, is_ready, is_running, name_of
+from adql_services.cluster.release import find_release, is_ready, is_running, name_of
 from adql_services.runtime.failure import tell
 
 PROMETHEUS = "prometheus"
 PORTS = {"parameter-server": 8420, "replay": 8430, PROMETHEUS: 9090}
 """What can be forwarded, and its port in the cluster; the same one is taken here unless another is named."""
+_PROMETHEUS_PODS = "app.kubernetes.io/name=prometheus"
 _BYTES = 65_536
 
 
@@ -24,9 +25,14 @@ class Target(NamedTuple):
     port: int
 
 
-def port_forward(cluster: Cluster, name: str, what: str, local: int | None, side: bool = False) -> int:
-    """Forwards until it is interrupted; returns 0."""
-    target = _prometheus(cluster) if what == PROMETHEUS else _target(find_release(cluster, name), what, side=side)
+def port_forward(cluster: Cluster, name: str, what: str, local: int | None, side: bool = False) -> NoReturn:
+    """Forwards until it is interrupted.
+
+    Raises:
+        InputError: no such release, or the port here is taken.
+        RunFailedError: nothing runs that it could lead to.
+    """
+    target = _prometheus(cluster) if what == PROMETHEUS else _component(cluster, name, what, side=side)
     listening = _listen(target.port if local is None else local)
     with contextlib.closing(listening):
         port = listening.getsockname()[1]
@@ -37,28 +43,33 @@ def port_forward(cluster: Cluster, name: str, what: str, local: int | None, side
             threading.Thread(target=_serve, args=(cluster, target, accepted), daemon=True).start()
 
 
-def _target(release: Release, what: str, *, side: bool) -> Target:
+def _component(cluster: Cluster, name: str, what: str, *, side: bool) -> Target:
+    release = find_release(cluster, name)
     release.workload(what)
-    if (pod := release.running(what)) is None:
-        raise RunFailedError(f"no {what} of release {release.name} runs; `adql k8s status` says why")
-    return Target(name_of(pod), PORTS[what] + side)
+    pod = release.running(what)
+    if pod is None:
+        raise RunFailedError(f"no {what} of release {name} runs; `adql k8s status --release {name}` says why")
+    return Target(name_of(pod), PORTS[what] + (1 if side else 0))
 
 
 def _prometheus(cluster: Cluster) -> Target:
-    """Its own namespace is mostly another than that of the runs."""
-    pods = cluster.objects("pods", "app.kubernetes.io/name=prometheus")
-    pod = min((one for one in pods if is_running(one)), key=lambda one: not is_ready(one), default=None)
-    if pod is None:
-        raise RunFailedError(f"no {PROMETHEUS} runs in namespace {cluster.namespace}; name its own by --namespace")
-    return Target(name_of(pod), PORTS[PROMETHEUS])
+    """Mostly it has a namespace of its own, in which there is no release."""
+    pods = [one for one in cluster.objects("pods", _PROMETHEUS_PODS) if is_running(one)]
+    if not pods:
+        raise RunFailedError(
+            f"no pod with {_PROMETHEUS_PODS} runs in namespace {cluster.namespace}; name the one of your Prometheus "
+            "by --namespace, such as monitoring"
+        )
+    return Target(name_of(min(pods, key=lambda one: not is_ready(one))), PORTS[PROMETHEUS])
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port < 65_536:
+        raise InputError(f"--port {port}: name a number from 0, for any that is free, to 65535")
     try:
         return socket.create_server(("127.0.0.1", port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot listen on 127.0.0.1:{port}: {reason}; name another with --port") from None
+    except OSError as error:
+        raise InputError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}; name another with --port") from None
 
 
 def _serve(cluster: Cluster, target: Target, accepted: socket.socket) -> None:
