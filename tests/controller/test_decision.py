@@ -117,6 +117,25 @@ def test_pause_by_hand_lasts_until_the_hand_ends_it():
     assert history.round(window()).reason == "settling" and history.replicas == 2
 
 
+@pytest.mark.parametrize("to_zero", [True, False])
+def test_pause_by_hand_outlasts_the_end_of_a_run(to_zero):
+    history = History(replicas=5, limits=replace(LIMITS, to_zero_when_over=to_zero))
+    history.round(None, "running")
+    history.replicas = 0
+    for status in ("running", "reached", "reached", "running", "running"):
+        assert history.round(None, status).replicas == 0
+    assert history.reasons[-1] == "paused"
+
+
+def test_pause_after_the_end_of_a_run_lasts_where_the_controller_makes_none():
+    history = History(replicas=5)
+    history.round(None, "reached")
+    history.replicas = 0
+    for status in ("reached", "running"):
+        assert history.round(None, status).replicas == 0
+    assert history.reasons[-1] == "paused"
+
+
 def window_of_one(learners: int) -> Window:
     return window()
 
@@ -130,13 +149,6 @@ def test_number_set_by_hand_is_where_all_begins_anew():
     assert history.replicas == 5
     history.pass_time(20, lambda learners: window(100.0))
     assert history.replicas == 7
-
-
-def test_what_could_not_be_written_is_decided_again():
-    seen = sight(window())
-    assert decide(STEADY, seen, LIMITS) == decide(STEADY, seen, LIMITS)
-    again = replace(seen, now=seen.now + 10.0)
-    assert decide(STEADY, again, LIMITS)[0].reason == "growth"
 
 
 windows = st.none() | st.builds(

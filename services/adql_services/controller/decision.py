@@ -139,7 +139,10 @@ def _remembered(memory: Memory, sight: Sight, decision: Decision, limits: Limits
 
 
 def _rested(memory: Memory, sight: Sight, decision: Decision, limits: Limits) -> int | None:
-    if not sight.over or decision.replicas:
+    """None for a 0 that is not the controller's own: that is a pause, whether the run is over or not."""
+    if not sight.over or decision.replicas or not limits.to_zero_when_over:
+        return None
+    if memory.by_hand and not sight.replicas:
         return None
     return sight.replicas or memory.rested or limits.minimum
 
