@@ -28,6 +28,8 @@ class World:
         self.applied = self.stale = 0
         self.between_read_and_write: int | None = None
         """Somebody scales to this, once, before the controller writes."""
+        self.lose_answer = False
+        """The next write is done, and answered as if it were not."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.port = self._server.server_port
 
@@ -73,6 +75,9 @@ class World:
         if body["metadata"]["resourceVersion"] != str(self.resource_version):
             return 409, {"message": "the object has been modified"}
         self.scale(int(body["spec"]["replicas"]))
+        if self.lose_answer:
+            self.lose_answer = False
+            return 500, {"message": "etcdserver: request timed out"}
         return 200, body
 
     def _run(self) -> Tree:

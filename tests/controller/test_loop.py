@@ -7,6 +7,7 @@ import pytest
 from adql.errors import RunFailedError, UnauthorizedError
 from adql.telemetry import metrics
 from adql_services.cluster.api import Cluster
+from adql_services.controller import loop
 from adql_services.controller.loop import Controller
 from adql_services.controller.sources import Sources
 from tests.controller.api_double import EVENTS, SCALE, World
@@ -40,6 +41,21 @@ class Rounds:
 
     def close(self) -> None:
         self.sources.close()
+
+
+class Said:
+    """A logger that remembers what it is told from info on."""
+
+    def __init__(self, said: list[tuple[str, dict]]) -> None:
+        self._said = said
+
+    def info(self, what: str, **words) -> None:
+        self._said.append((what, words))
+
+    warning = info
+
+    def debug(self, what: str, **words) -> None:
+        """Says nothing."""
 
 
 @pytest.fixture
@@ -159,6 +175,32 @@ def test_end_of_the_run_sends_learners_away_where_that_is_asked_for(world, round
     world.status = "running"
     begun.run()
     assert world.replicas == 4
+
+
+def test_own_number_whose_answer_was_lost_is_not_taken_for_a_hand(world, rounds):
+    world.replicas, world.status = 4, "reached"
+    begun = rounds(scale_to_zero_when_done=True)
+    world.lose_answer = True
+    begun.run(3)
+    assert world.replicas == 0 and world.events == []
+    world.status = "running"
+    begun.run()
+    assert world.replicas == 4
+
+
+def test_number_that_cannot_be_written_is_told_once_and_not_as_done(world, rounds, monkeypatch):
+    said = []
+    monkeypatch.setattr(loop, "get_logger", lambda: Said(said))
+    answer = world.answer
+    monkeypatch.setattr(
+        world, "answer", lambda *asked: (500, {"message": "no leader"}) if asked[0] == "PUT" else answer(*asked)
+    )
+    begun = rounds()
+    begun.run(12)
+    assert world.replicas == 1 and [what for what, _ in said] == ["settling", "waiting for the cluster"]
+    monkeypatch.setattr(world, "answer", answer)
+    begun.run()
+    assert world.replicas == 2 and [what for what, _ in said][2:] == ["growth"]
 
 
 def test_right_that_is_missing_is_told_with_the_role(world, rounds):

@@ -36,6 +36,8 @@ class Controller:
         self._limits = limits_of(settings)
         self._readings: tuple[Reading, ...] = ()
         self._memory: Memory | None = None
+        self._unsure: Memory | None = None
+        """What to remember if the last write, whose answer says nothing, was done all the same."""
         self._told = ""
         _show_zeros()
 
@@ -52,13 +54,20 @@ class Controller:
             self._not_now(error)
             return False
         replicas = int(scale["spec"].get("replicas", 0))  # 0 is left out
-        decision, memory = decide(self._memory, self._sight(replicas), self._limits)
-        if decision.replicas == replicas or self._write(scale, decision):
-            self._memory = memory
+        decision, memory = decide(self._known(replicas), self._sight(replicas), self._limits)
         metrics.CONTROLLER_WANTED.set(decision.replicas)
         metrics.CONTROLLER_DECISIONS.labels(decision.reason).inc()
-        self._tell("info", decision.reason, replicas=decision.replicas, because=decision.words)
+        if decision.replicas == replicas or self._write(scale, decision, memory):
+            self._memory = memory
+            self._tell("info", decision.reason, replicas=decision.replicas, because=decision.words)
         return True
+
+    def _known(self, replicas: int) -> Memory | None:
+        """A number that this controller wrote is not somebody else's because the answer to it was lost."""
+        if self._unsure is not None and self._unsure.replicas == replicas:
+            self._memory = self._unsure
+        self._unsure = None
+        return self._memory
 
     def _sight(self, replicas: int) -> Sight:
         try:
@@ -71,7 +80,7 @@ class Controller:
         window = window_of(self._readings, self._window_seconds)
         return Sight(reading.at, replicas, reading.status, reading.over, reading.learners, window)
 
-    def _write(self, scale: Tree, decision: Decision) -> bool:
+    def _write(self, scale: Tree, decision: Decision, memory: Memory) -> bool:
         try:
             self._cluster.rescale(scale, decision.replicas)
         except ConflictError:
@@ -79,6 +88,7 @@ class Controller:
             return False
         except (NotFoundError, RunFailedError) as error:
             metrics.CONTROLLER_CHANGES.labels("failed").inc()
+            self._unsure = memory
             self._not_now(error)
             return False
         metrics.CONTROLLER_CHANGES.labels("done").inc()
