@@ -12,7 +12,7 @@ from adql_services.dashboard import boards, drawing, render
 from adql_services.dashboard.boards import Panel, Query, read_board
 from adql_services.dashboard.curves import Curve, curves
 from adql_services.dashboard.prometheus import Prometheus, Series, Span
-from tests.dashboard.prometheus_double import answering, matrix
+from tests.dashboard.prometheus_double import answering, matrix, saying
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -155,12 +155,22 @@ def test_who_is_no_prometheus_is_refused_in_one_line(tmp_path, capsys, answer, p
         assert part in refused(capsys, tmp_path, "--prometheus", url)
 
 
+@pytest.mark.parametrize("said", [b"-ERR unknown command\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"])
+def test_who_speaks_no_http_or_hangs_up_is_refused_in_one_line(tmp_path, capsys, said):
+    with saying(said) as url:
+        assert "its answer is no HTTP, or not whole" in refused(capsys, tmp_path, "--prometheus", url)
+
+
 def test_prometheus_that_says_why_it_refuses_is_quoted():
     with (
         answering(lambda path, parameters: (422, b'{"error": "query timed out"}')) as url,
         pytest.raises(InputError, match="query timed out"),
     ):
         Prometheus(url).over("up", SPAN)
+
+
+def test_port_that_is_none_is_refused_in_one_line(tmp_path, capsys):
+    assert "nonnumeric port: 'abc'" in refused(capsys, tmp_path, "--prometheus", "http://localhost:abc")
 
 
 @pytest.mark.parametrize("url", ["localhost:9090", "file:///etc/passwd", ""])

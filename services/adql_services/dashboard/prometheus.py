@@ -1,5 +1,6 @@
 """What a Prometheus answers to queries, by its HTTP API."""
 
+import http.client
 import json
 import math
 import urllib.error
@@ -70,11 +71,13 @@ class Prometheus:
             raise self._foreign(_reason(error)) from None
         except json.JSONDecodeError:
             raise self._foreign("its answer is no JSON") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.InvalidURL) as error:
             reason = getattr(error, "reason", error)
             raise InputError(
                 f"no answer from --prometheus {self.url}: {reason}; start it there, forward its port, or name another"
             ) from None
+        except http.client.HTTPException as error:
+            raise self._foreign(f"its answer is no HTTP, or not whole ({type(error).__name__})") from None
 
     def _foreign(self, reason: str) -> InputError:
         return InputError(f"--prometheus {self.url} does not answer as a Prometheus does: {reason}; name its address")
@@ -89,5 +92,5 @@ def _series(labels: dict[str, str], values: list[tuple[float, str]]) -> Series:
 def _reason(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.load(error)["error"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
         return f"status {error.code}"
