@@ -20,8 +20,8 @@ SPAN = Span(100.0, 160.0, 1.0)
 POINTS = [(100.0 + second, float(second)) for second in range(60)]
 
 
-def panel(kind: str = "timeseries", *queries: Query, unit: str = "none", stacked: bool = False) -> Panel:
-    return Panel(kind, "Title", unit, queries, 0, 0, 8, 8, 0.0, stacked)
+def panel(kind: str = "timeseries", *queries: Query, unit: str = "none") -> Panel:
+    return Panel(kind, "Title", unit, queries, 0, 0, 8, 8, 0.0)
 
 
 def prometheus(path: str, parameters: dict[str, str]) -> tuple[int, bytes]:

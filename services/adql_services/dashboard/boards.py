@@ -35,7 +35,6 @@ class Panel:
     width: int
     height: int
     lowest: float | None
-    stacked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +70,4 @@ def _panel(tree: dict[str, Any]) -> Panel:
         tuple(Query(target["expr"], target["legendFormat"]) for target in tree.get("targets", ())),
         *(place["x"], place["y"], place["w"], place["h"]),
         defaults.get("min"),
-        "stacking" in defaults.get("custom", {}),
     )

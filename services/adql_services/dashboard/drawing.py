@@ -84,7 +84,7 @@ def _draw_curves(axes: Axes, panel: Panel, curves: Sequence[Curve], span: Span) 
         axes.set_ylim(0, 1)
         axes.text(0.5, 0.5, "0 throughout", transform=axes.transAxes, ha="center", va="center", fontsize=8, color=MUTED)
         return
-    _stack(axes, curves, span) if panel.stacked else _plot(axes, curves, span)
+    _plot(axes, curves, span)
     if panel.lowest is not None:
         axes.set_ylim(bottom=panel.lowest)
     _name(axes, panel.width)
@@ -106,20 +106,13 @@ def _plot(axes: Axes, curves: Sequence[Curve], span: Span) -> None:
         )
 
 
-def _stack(axes: Axes, curves: Sequence[Curve], span: Span) -> None:
-    times = sorted({time for curve in curves for time in curve.times})
-    heights = [np.interp(times, curve.times, curve.values) for curve in curves]
-    names = [curve.name for curve in curves]
-    axes.stackplot(_elapsed(times, span), *heights, labels=names, colors=COLOURS, alpha=0.8)
-
-
 def _draw_heat_map(axes: Axes, curves: Sequence[Curve], span: Span) -> None:
     """Curves are cumulative buckets: one is what it has more than the one below it."""
     _frame(axes, span)
     buckets = sorted(curves, key=lambda curve: float(curve.name))
     times = sorted({time for curve in buckets for time in curve.times})
     counts = np.diff([np.interp(times, curve.times, curve.values) for curve in buckets], axis=0, prepend=0.0)
-    used = max(1, *(number + 1 for number, row in enumerate(counts) if row.sum() > 0.5), 1)
+    used = max((number + 1 for number, row in enumerate(counts) if row.sum() > 0.5), default=1)
     counts, buckets = counts[:used].clip(min=0.0), buckets[:used]
     shown = np.ma.masked_less(counts, 1e-9)
     mesh = axes.pcolormesh(_elapsed(times, span), np.arange(used), shown, cmap="Blues", shading="nearest")
