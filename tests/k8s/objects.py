@@ -79,13 +79,16 @@ def run_status(status: str = "running", free: float = 0.5) -> Tree:
 
 
 class Frames:
-    """A WebSocket that sends these frames, and then hangs up."""
+    """A WebSocket that sends these frames, a ping before the first of them, and then hangs up."""
 
     def __init__(self, frames: list[bytes], *, politely: bool = True) -> None:
         self._frames, self._politely = iter(frames), politely
-        self.closed = False
+        self.closed, self._pinged = False, False
 
     def recv_data_frame(self, control_frame: bool) -> tuple[int, Any]:
+        if control_frame and not self._pinged:
+            self._pinged = True
+            return 9, SimpleNamespace(data=bytes([STDOUT]) + b"still there?")
         found = next(self._frames, None)
         if found is None:
             if not self._politely:

@@ -9,7 +9,7 @@ from adql_services.cluster.execution import STDERR, STDOUT, Execution
 from tests.k8s.objects import Frames, ended, executed, frames_of
 
 
-def test_output_is_read_whole_and_apart_from_complaints():
+def test_output_is_read_whole_and_apart_from_complaints_and_pings():
     content = bytes(range(256)) * 50
     with executed(content, b"careful", 0) as execution:
         assert io.BufferedReader(execution).read() == content
@@ -43,7 +43,7 @@ def test_end_without_a_result_is_told():
 def test_command_that_could_not_be_started_is_told_in_the_clusters_words():
     execution = Execution(Frames([b'\x03{"status": "Failure", "message": "no such   program"}']))
     execution.readall()
-    with pytest.raises(TransportError, match="no such program"):
+    with pytest.raises(TransportError, match=r"was not started: no such program; `adql k8s status`"):
         assert execution.exit_code
 
 

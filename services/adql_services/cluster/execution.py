@@ -56,7 +56,8 @@ class Execution(io.RawIOBase):
         except (ValueError, KeyError, TypeError):
             raise TransportError("the connection broke before the command had ended; try again") from None
         if not codes:
-            raise TransportError(" ".join(str(result.get("message", "the command was not started")).split()))
+            said = " ".join(str(result.get("message", "it was not said why")).split())
+            raise TransportError(f"the command in the container was not started: {said}; `adql k8s status` says more")
         return codes[0]
 
     def readable(self) -> bool:
@@ -80,7 +81,7 @@ class Execution(io.RawIOBase):
     def _receive(self) -> bool:
         """Takes the next frame; returns False after the last."""
         try:
-            code, frame = self._websocket.recv_data_frame(True)
+            code, frame = self._websocket.recv_data_frame(False)  # a ping is answered below, and is no output
         except (OSError, WebSocketException) as error:
             if self._result:  # nothing comes after it; some servers then hang up without a word
                 return False
