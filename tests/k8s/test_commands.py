@@ -9,13 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from adql import types
 from adql.bundle import Part, write_bundle
 from adql.errors import InputError, MalformedBodyError, NotFoundError, RunFailedError
+from adql.parameters import sessions
+from adql_services.cluster import scaling
 from adql_services.cluster.download import download
 from adql_services.cluster.execution import STDOUT, Execution
 from adql_services.cluster.logs import logs
 from adql_services.cluster.scaling import scale
-from adql_services.cluster.status import status
+from adql_services.cluster.status import OVER, status
 from tests.k8s.objects import (
     ClusterDouble,
     Frames,
@@ -118,11 +121,17 @@ def test_release_that_is_not_there_is_told_where_there_is_one():
 # scale
 
 
-def test_scale_sets_the_learners_and_says_what_there_were(capsys):
-    cluster = healthy(learners=2)
+@pytest.mark.parametrize(("before", "words"), [(2, "2 learners"), (1, "1 learner")])
+def test_scale_sets_the_learners_and_says_what_there_were(capsys, before, words):
+    cluster = healthy(learners=before)
     assert scale(cluster, "adql", "learner", 0) == 0
     assert cluster.scaled == {"adql-learner": 0}
-    assert capsys.readouterr().out == "deployment adql-learner: 2 learners before, now 0\n"
+    assert capsys.readouterr().out == f"deployment adql-learner: {words} before, now 0\n"
+
+
+def test_what_the_commands_know_by_heart_is_what_the_parameter_server_has():
+    assert scaling.MAX_SESSIONS == sessions.MAX_SESSIONS
+    assert OVER == types.OVER
 
 
 def test_scale_sets_actors_where_the_release_has_them(capsys):

@@ -81,7 +81,7 @@ class Execution(io.RawIOBase):
     def _receive(self) -> bool:
         """Takes the next frame; returns False after the last."""
         try:
-            code, frame = self._websocket.recv_data_frame(False)  # a ping is answered below, and is no output
+            code, frame = self._websocket.recv_data_frame(False)  # who answers pings is the WebSocket
         except (OSError, WebSocketException) as error:
             if self._result:  # nothing comes after it; some servers then hang up without a word
                 return False

@@ -7,6 +7,7 @@ from adql.errors import RunFailedError
 from adql_services.cluster.api import Cluster
 from adql_services.cluster.execution import Execution
 from adql_services.cluster.release import PARAMETER_SERVER, Release, container_of, name_of
+from adql_services.runtime.failure import PREFIX
 
 Tree = dict[str, Any]
 
@@ -33,7 +34,7 @@ def check(execution: Execution) -> None:
         RunFailedError: in the command's own words.
     """
     if execution.exit_code:
-        said = " ".join(execution.stderr.split()).rpartition("adql: error: ")[2]
+        said = " ".join(execution.stderr.split()).rpartition(PREFIX)[2]
         if "invalid choice: 'pod'" in said:
             raise RunFailedError("the parameter server's image is older than this adql; `helm upgrade` to its images")
         raise RunFailedError(said or f"the parameter server's container answered with code {execution.exit_code}")

@@ -12,10 +12,16 @@ MAX_SESSIONS = 4_096
 
 
 def scale(cluster: Cluster, name: str, component: str, number: int) -> int:
-    """Sets the scale of ``component``, learner or actor, and nothing else; returns 0."""
+    """Sets the scale of ``component``, learner or actor, and nothing else; returns 0.
+
+    Raises:
+        InputError: a number out of bounds, or no such component in the release.
+    """
     if not 0 <= number <= MAX_SESSIONS:
         raise InputError(f"{number} {component}s: name a number from 0 to {MAX_SESSIONS}")
     deployment = find_release(cluster, name).workload(component)
     cluster.scale(name_of(deployment), number)
-    sys.stdout.write(f"deployment {name_of(deployment)}: {wanted(deployment)} {component}s before, now {number}\n")
+    before = wanted(deployment)
+    told = f"{before} {component}{'' if before == 1 else 's'} before, now {number}"
+    sys.stdout.write(f"deployment {name_of(deployment)}: {told}\n")
     return 0

@@ -13,6 +13,8 @@ from adql_services.cluster.words import last_words
 
 Tree = dict[str, Any]
 LOG_LINES = 200
+OVER = ("reached", "budget", "plateau")
+"""Statuses of a run that needs no learners; ``adql.types`` has them, and numpy with them."""
 
 
 def status(cluster: Cluster, name: str) -> int:
@@ -87,7 +89,7 @@ def _troubles(cluster: Cluster, release: Release, told: Tree | None) -> Iterator
     yield from diagnosis.pod_troubles(release, scene)
     if told is not None:
         yield from diagnosis.volume_troubles(told["volume"])
-    if told is None or told["run"]["state"]["status"] not in ("reached", "budget", "plateau"):
+    if told is None or told["run"]["state"]["status"] not in OVER:
         yield from _missing(release)
 
 

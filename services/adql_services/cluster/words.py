@@ -2,9 +2,9 @@
 
 import json
 
+from adql_services.runtime.failure import PREFIX
+
 LEVELS = ("warning", "error", "critical")
-PREFIX = "adql: error: "
-"""How the last line of a service that ends begins."""
 
 
 def last_words(log: str) -> str:

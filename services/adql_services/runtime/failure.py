@@ -6,6 +6,7 @@ import sys
 from adql.errors import AdqlError
 
 PREFIX = "adql: error: "
+"""How the last line of a process that ends by an error begins."""
 
 
 def tell(error: AdqlError) -> int:
