@@ -1,5 +1,6 @@
 """What the processes of a run tell of themselves, as it is kept on the volume."""
 
+import contextlib
 import json
 
 import pytest
@@ -119,3 +120,25 @@ def test_file_of_episodes_is_thinned_out_before_it_fills_the_volume(tmp_path):
         assert (tmp_path / "episodes.csv").stat().st_size <= 2_000
     kept = returns(tmp_path)
     assert kept == sorted(kept) and kept[-1] == 999.0 and kept[0] == 0.0 and len(kept) > 30
+
+
+def test_file_of_episodes_that_cannot_be_thinned_out_is_not_tried_at_every_write(tmp_path, monkeypatch):
+    tries = []
+
+    def full(*_):
+        tries.append(1)
+        raise OSError("No space left on device")
+
+    log = EpisodeLog(tmp_path / "episodes.csv", max_bytes=6_400)
+    log.load()
+    monkeypatch.setattr(episode_log, "write_atomically", full)
+    for value in range(400):
+        with contextlib.suppress(OSError):
+            log.write(played(float(value)))
+    beyond = (tmp_path / "episodes.csv").stat().st_size - 6_400
+    assert 1 < len(tries) <= beyond / 100 + 1
+    assert returns(tmp_path) == [float(value) for value in range(400)], "what was appended is there"
+    monkeypatch.undo()
+    for value in range(400, 410):
+        log.write(played(float(value)))
+    assert (tmp_path / "episodes.csv").stat().st_size <= 6_400

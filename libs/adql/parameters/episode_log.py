@@ -16,7 +16,7 @@ class EpisodeLog:
     """Appends to ``path``."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._path, self._max_bytes = path, max_bytes
+        self._path, self._max_bytes, self._thin_beyond = path, max_bytes, max_bytes
         self._episodes: list[EpisodeRecord] = []
         self._unwritten = ""
 
@@ -52,8 +52,10 @@ class EpisodeLog:
         self._unwritten = lines[: lines.rfind("\n", 0, MAX_UNWRITTEN_BYTES) + 1]
         append_lines(self._path, lines, sync=False)
         self._unwritten = ""
-        if self._path.stat().st_size > self._max_bytes:
+        if (size := self._path.stat().st_size) > self._thin_beyond:
+            self._thin_beyond = size + self._max_bytes // 64  # if there is no room for its half: not at every write
             self._thin()
+            self._thin_beyond = self._max_bytes
 
     def _thin(self) -> None:
         header, *lines = self._path.read_bytes().splitlines(keepends=True)
