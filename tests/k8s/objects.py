@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from adql.errors import NotFoundError
+from adql_services.cluster.api import Forwarded
 from adql_services.cluster.execution import RESULT, STDERR, STDOUT, Execution
 
 Tree = dict[str, Any]
@@ -129,6 +130,8 @@ class ClusterDouble:
         self.elsewhere: list[Tree] = []
         self.classes: list[Tree] | None = []
         self.scaled: dict[str, int] = {}
+        self.refusal = ""
+        """Why ports of its pods cannot be reached."""
 
     def objects(self, kind: str, selector: str = "") -> list[Tree]:
         wanted = dict(part.split("=") for part in selector.split(",") if "=" in part)
@@ -154,13 +157,13 @@ class ClusterDouble:
     def scale(self, deployment: str, replicas: int) -> None:
         self.scaled[deployment] = replicas
 
-    def forward(self, name: str, port: int) -> socket.socket:
+    def forward(self, name: str, port: int) -> Forwarded:
         """Leads to a pod that says its name and the port, and then hangs up."""
         here, there = socket.socketpair()
         with there:
             there.sendall(f"{name}:{port}".encode())
             there.shutdown(socket.SHUT_WR)
-        return here
+        return Forwarded(here, lambda: self.refusal)
 
     def execute(self, name: str, container: str, command: list[str]) -> Execution:
         assert (name, container, command[:2]) == ("adql-parameter-server-0", "parameter-server", ["adql", "pod"])

@@ -32,9 +32,9 @@ class Listening:
 
 @pytest.fixture
 def heard(monkeypatch, capsys):
-    """Returns what returns what is said when the forwarding begins, and what is heard at the port."""
+    """Returns what forwards one connection, and returns what was said of it and what is heard at the port."""
 
-    def hear(cluster: ClusterDouble, what: str, **options) -> tuple[str, str]:
+    def hear(cluster: ClusterDouble, what: str, **options) -> tuple:
         here, there = socket.socketpair()
         here.settimeout(30)
         monkeypatch.setattr(forwarding, "_listen", lambda port: Listening([there]))
@@ -44,7 +44,7 @@ def heard(monkeypatch, capsys):
                 forwarding.port_forward(cluster, "adql", what, None, **options)
             content = connection.read()
         wait_until(lambda: threading.active_count() == threads)
-        return capsys.readouterr().out, content
+        return capsys.readouterr(), content
 
     return hear
 
@@ -66,13 +66,22 @@ def prometheus(name: str, **status) -> dict:
 def test_port_leads_to_the_pod_of_a_component(heard, what, side, place):
     said, content = heard(healthy(), what, side=side)
     assert content == place
-    assert said == f"http://127.0.0.1:5000 leads to {place.replace(':', ', port ')}; Ctrl-C ends it\n"
+    assert said.out == f"http://127.0.0.1:5000 leads to {place.replace(':', ', port ')}; Ctrl-C ends it\n"
 
 
 def test_port_leads_to_a_prometheus_in_a_namespace_that_has_no_release(heard):
     unready = [{"type": "Ready", "status": "False"}]
     cluster = ClusterDouble(pods=[prometheus("new", conditions=unready), prometheus("old")])
     assert heard(cluster, "prometheus", side=True)[1] == "old:9090"
+
+
+def test_port_where_nobody_listens_is_told(heard):
+    cluster = healthy()
+    cluster.refusal = "failed to connect to localhost:8430: connection refused"
+    assert heard(cluster, "replay")[0].err == (
+        "adql: error: port 8430 of adql-replay-0: failed to connect to localhost:8430: connection refused; "
+        "its log says whether it listens there\n"
+    )
 
 
 def test_prometheus_that_is_not_there_is_told_with_the_namespace_to_name():

@@ -10,7 +10,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 from kubernetes import client, config
@@ -26,6 +26,13 @@ SILENCE_SECONDS = 7 * 86_400.0
 """Of a log that is followed; the client takes no endless wait."""
 _FIELD_MANAGER = "adql"
 _OWN_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+
+class Forwarded(NamedTuple):
+    """A connection to a port of a pod, and why it could not be made or has broken: empty where it has not."""
+
+    socket: socket.socket
+    error: Callable[[], str]
 
 
 class Cluster:
@@ -179,11 +186,10 @@ class Cluster:
         )
         return Execution(socket_of.sock)
 
-    def forward(self, pod: str, port: int) -> socket.socket:
-        """Returns a socket to ``port`` of a pod."""
+    def forward(self, pod: str, port: int) -> Forwarded:
+        """Connects to ``port`` of a pod; whether somebody listens there turns out later."""
         forwarded = self._streamed(portforward, "connect_get_namespaced_pod_portforward", pod, ports=str(port))
-        connected: socket.socket = forwarded.socket(port)
-        return connected
+        return Forwarded(forwarded.socket(port), lambda: " ".join((forwarded.error(port) or "").split()))
 
     # How it is asked
 

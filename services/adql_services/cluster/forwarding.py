@@ -79,11 +79,13 @@ def _serve(cluster: Cluster, target: Target, accepted: socket.socket) -> None:
         except AdqlError as error:
             tell(error)
             return
-        back = threading.Thread(target=_pump, args=(far, accepted), daemon=True)
+        back = threading.Thread(target=_pump, args=(far.socket, accepted), daemon=True)
         back.start()
-        _pump(accepted, far)
+        _pump(accepted, far.socket)
         back.join()
-        far.close()
+        far.socket.close()
+    if said := far.error():
+        tell(RunFailedError(f"port {target.port} of {target.pod}: {said}; its log says whether it listens there"))
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
