@@ -80,7 +80,7 @@ def _described(text: str) -> Iterator[Parameter]:
 
 
 def _bare(values: Values, described: set[str], above: str = "") -> Iterator[str]:
-    """Yields the keys that neither they nor a mapping around them are described."""
+    """Yields the keys that are not described, and that no described mapping holds."""
     for name, value in values.items():
         path = f"{above}{name}"
         if path in described:
