@@ -168,6 +168,10 @@ def test_pod_that_is_just_starting_is_no_trouble():
     assert told("learner", pod("learner", waiting("ContainerCreating"))) == []
 
 
+def test_pod_that_has_a_node_which_has_not_said_anything_yet_is_no_trouble():
+    assert told("learner", pod("learner", None, conditions=[{"type": "PodScheduled", "status": "True"}])) == []
+
+
 def test_pods_that_the_cluster_refuses_to_make():
     conditions = [{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]
     assert told("learner", conditions=conditions) == ["adql-learner has no pod: violates PodSecurity"]

@@ -86,7 +86,7 @@ def _of_pod(pod: Tree, scene: Scene) -> str:
     state = status.get("state", {})
     if is_over(pod):
         return _of_its_node(pod)
-    if not status:
+    if not status and _scheduled(pod).get("status") != "True":
         return f"is pending: {_unscheduled(pod, scene)}"
     if "running" in state:
         words = _with_way_out(scene.last_words(pod, False)) or scene.event(name_of(pod), "NodeNotReady")
@@ -143,14 +143,18 @@ def _with_way_out(words: str) -> str:
     return words
 
 
+def _scheduled(pod: Tree) -> Tree:
+    conditions: list[Tree] = pod["status"].get("conditions", [])
+    return next((one for one in conditions if one["type"] == "PodScheduled"), {})
+
+
 def _unscheduled(pod: Tree, scene: Scene) -> str:
     volumes = (volume.get("persistentVolumeClaim", {}) for volume in pod["spec"].get("volumes", []))
     own = {volume["claimName"] for volume in volumes if volume}
     for claim in scene.claims:
         if name_of(claim) in own and claim["status"].get("phase") == "Pending":
             return _unbound(claim, scene)
-    conditions = [one for one in pod["status"].get("conditions", []) if one["type"] == "PodScheduled"]
-    said = next((str(one.get("message", "")) for one in conditions if one["status"] == "False"), "")
+    said = str(_scheduled(pod).get("message", ""))
     if "Insufficient" in said:
         section = _section(pod)
         return f"{said} Make room: fewer learners (`adql k8s scale N`), smaller {section}.resources.requests, or a node"
