@@ -28,9 +28,9 @@ def learner_tag(cluster: None, built_images: str, tmp_path: Path) -> str:
 
 def helm_words(tag: str) -> list[str]:
     """The README's ``helm upgrade --install`` with the images under test."""
-    text = next(block for block in blocks("README.md", "sh") if f"{IMAGE}:1" in block).replace("\\\n", " ")
+    text = next(block for block in blocks("README.md", "sh") if f"{IMAGE}:v1" in block).replace("\\\n", " ")
     (line,) = [one for one in text.splitlines() if one.startswith("helm ")]
-    return shlex.split(line.replace("image.learner.tag=1", f"image.learner.tag={tag}"))[1:]
+    return shlex.split(line.replace("image.learner.tag=v1", f"image.learner.tag={tag}"))[1:]
 
 
 def test_own_environment_is_acted_in_by_actors_and_learnt_by_a_learner(kubectl, learner_tag):

@@ -1,6 +1,8 @@
 """What values may be: wrong ones are refused by name, impossible ones with the way out, and each one does something."""
 
 import json
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from adql.config import RunSpecification, specification_from
 from tests.deploy.copies import copied
 from tests.deploy.features import DIGEST, EVERYTHING, FEATURES
 from tests.deploy.rendering import CHART, merged, render, texts, values_of
+from tests.readme import blocks
 from tools.chart.__main__ import main as generate
 from tools.chart.comments import at, has
 from tools.chart.schema import RUN
@@ -97,6 +100,15 @@ def test_way_out_of_an_impossible_combination_is_one():
     render(values_of("redis.external.url=redis://x", "valkey.enabled=false"))
     render(values_of("run.network.kind=nature", "image.learner.repository=adql/learner-torch"))
     render(values_of("run.network.kind=nature", "image.learner.repository=example.org/mine"))
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh.md", "charts/adql/README.md"])
+def test_documents_tell_to_set_what_is_accepted(document: str):
+    lines = "".join(blocks(document, "sh")).replace("\\\n", " ").splitlines()
+    told = [shlex.split(line, comments=True) for line in lines if line.startswith("helm ") and "--set" in line]
+    assert told
+    for words in told:
+        render(values_of(*(value for flag, value in pairwise(words) if flag == "--set")))
 
 
 OPEN = {"run.environment.kwargs"}
