@@ -3,8 +3,9 @@
 import pytest
 
 from tests.deploy.copies import copied, with_bug
-from tests.deploy.features import CASES, FEATURES
-from tests.deploy.rendering import COMPONENTS, Object, Rendered, render
+from tests.deploy.features import CASES, EVERYTHING, FEATURES
+from tests.deploy.rendering import CHART, COMPONENTS, Object, Rendered, loaded, merged, objects_in, render
+from tests.deploy.validation import CUSTOM, VERSIONS, complaints
 
 IDENTITY = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
 STANDARD = {f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "part-of", "managed-by")}
@@ -107,6 +108,28 @@ def test_names_begin_with_the_release(release: str, values: dict, prefix: str):
 def test_long_names_that_differ_at_their_end_stay_apart():
     names = [{one["metadata"]["name"] for one in render(release="a" * 50 + end).objects} for end in ("b", "c")]
     assert names[0].isdisjoint(names[1])
+
+
+NAMED = {
+    "auth": {"existingSecret": "123", "tokensKey": "on"},
+    "serviceAccount": {"create": True, "name": "1e3"},
+    "controller": {"serviceAccount": {"create": False, "name": "456"}},
+}
+
+
+@pytest.mark.parametrize("text", ["123", "1e3", "0x10", "true", "on", "null"])
+@pytest.mark.parametrize("everything", EVERYTHING)
+def test_names_that_look_like_numbers_or_words_of_yaml_stay_texts(text: str, everything: str):
+    names = {"nameOverride": text, "fullnameOverride": text, "valkey": {"existingSecret": text, "passwordKey": "yes"}}
+    values = merged(EVERYTHING[everything], NAMED, names)
+    made = loaded(CHART).render(values, name=text, namespace=text)
+    found = [one for path, made_of_it in made.items() if "NOTES" not in path for one in objects_in(made_of_it)]
+    known = [one for one in found if not one["apiVersion"].startswith(CUSTOM)]
+    assert [complaint for one in known for complaint in complaints(one, VERSIONS[-1])] == []
+    for one in found:
+        assert one["metadata"].get("namespace", text) == text, one["metadata"]["name"]
+    selected = [one["spec"]["selector"]["matchLabels"] for one in found if one["kind"] == "StatefulSet"]
+    assert {labels[f"app.kubernetes.io/{key}"] for labels in selected for key in ("name", "instance")} == {text}
 
 
 def test_two_releases_in_one_namespace_share_no_object_and_no_pod():

@@ -30,7 +30,7 @@ ADQL_{{ $callee | upper | replace "-" "_" }}_URL: {{ include "adql.url" (dict "r
 {{- end }}
 {{- end }}
 {{- if eq .component "parameter-server" }}
-ADQL_REDIS_URL: {{ include "adql.redisUrl" .root }}
+ADQL_REDIS_URL: {{ include "adql.redisUrl" .root | quote }}
 {{- /* Its pod may be pending, or its image under way: to wait costs less than to be started again ever later. */}}
 ADQL_STORE_WAIT_SECONDS: "600"
 {{- if include "adql.storeSecret" .root }}
@@ -41,7 +41,7 @@ ADQL_REDIS_PASSWORD_FILE: /run/secrets/store/password
 ADQL_ROLE: {{ .values.role | default "actor" }}
 {{- end }}
 {{- if eq .component "controller" }}
-ADQL_NAMESPACE: {{ .root.Release.Namespace }}
+ADQL_NAMESPACE: {{ .root.Release.Namespace | quote }}
 ADQL_DEPLOYMENT: {{ include "adql.componentName" (dict "root" .root "component" "learner") }}
 ADQL_ROLE: {{ .root.Values.learner.role }}
 ADQL_MIN_REPLICAS: {{ .values.minReplicas | quote }}

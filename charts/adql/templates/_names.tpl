@@ -48,8 +48,8 @@ test: [parameter-server, replay]
 
 {{/* Selectors and claims are immutable: nothing that an upgrade may change belongs here. */}}
 {{- define "adql.releaseLabels" -}}
-app.kubernetes.io/name: {{ include "adql.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "adql.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "adql.selectorLabels" -}}
@@ -70,7 +70,7 @@ app.kubernetes.io/component: {{ .component }}
 {{/* Name, labels and annotations of one object; `annotations` are its own, `suffix` takes the component's place. */}}
 {{- define "adql.metadata" -}}
 name: {{ printf "%s-%s" (include "adql.fullname" .root) (.suffix | default .component) }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "adql.labels" . | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}

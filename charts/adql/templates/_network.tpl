@@ -55,7 +55,7 @@
 - to:
     {{- range .root.Values.networkPolicy.apiServer.cidrs }}
     - ipBlock:
-        cidr: {{ . }}
+        cidr: {{ . | quote }}
     {{- end }}
   ports:
     - port: 443

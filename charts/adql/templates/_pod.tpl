@@ -26,7 +26,7 @@ spec:
 {{- end }}
 
 {{- define "adql.podSpec" -}}
-serviceAccountName: {{ include (eq .component "controller" | ternary "adql.controllerAccountName" "adql.serviceAccountName") .root }}
+serviceAccountName: {{ include (eq .component "controller" | ternary "adql.controllerAccountName" "adql.serviceAccountName") .root | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:

@@ -70,19 +70,19 @@ users: /run/valkey
 {{- if hasKey $mounts "tokens" }}
 - name: tokens
   secret:
-    secretName: {{ include "adql.tokensSecret" .root }}
+    secretName: {{ include "adql.tokensSecret" .root | quote }}
     defaultMode: 0440
     items:
-      - key: {{ include "adql.tokensKey" .root }}
+      - key: {{ include "adql.tokensKey" .root | quote }}
         path: tokens
 {{- end }}
 {{- if hasKey $mounts "store" }}
 - name: store
   secret:
-    secretName: {{ include "adql.storeSecret" .root }}
+    secretName: {{ include "adql.storeSecret" .root | quote }}
     defaultMode: 0440
     items:
-      - key: {{ include "adql.passwordKey" .root }}
+      - key: {{ include "adql.passwordKey" .root | quote }}
         path: password
 {{- end }}
 {{- if hasKey $mounts "kubernetes" }}

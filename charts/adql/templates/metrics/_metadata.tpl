@@ -8,7 +8,7 @@
 {{/* The pods or Services of the components in `among`. */}}
 {{- define "adql.monitored" -}}
 namespaceSelector:
-  matchNames: [{{ .root.Release.Namespace }}]
+  matchNames: [{{ .root.Release.Namespace | quote }}]
 selector:
   matchLabels:
     {{- include "adql.releaseLabels" .root | nindent 4 }}
