@@ -102,6 +102,12 @@ def test_whoever_asks_by_name_may_ask_dns_over_udp_and_tcp_and_the_store_asks_no
         assert "egress" not in policies(render())[component]
 
 
+def test_nobody_is_asked_for_names_where_nobody_is_said_to_answer_them():
+    rendered = render({"networkPolicy": {"dns": {"to": []}}})
+    assert [outside(rendered, component, "egress") for component in COMPONENTS] == [[]] * len(COMPONENTS)
+    assert all(rule["to"] for spec in policies(rendered).values() for rule in spec.get("egress", ()))
+
+
 def test_external_store_is_reached_by_the_parameter_server_alone():
     rendered = render(FEATURES["external store"])
     way = FEATURES["external store"]["redis"]["external"]["egress"][0]

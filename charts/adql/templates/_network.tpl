@@ -42,7 +42,7 @@
     - port: {{ . }}
     {{- end }}
 {{- end }}
-{{- if $callees }}
+{{- if and $callees .root.Values.networkPolicy.dns.to }}
 - to:
     {{- toYaml .root.Values.networkPolicy.dns.to | nindent 4 }}
   ports:
