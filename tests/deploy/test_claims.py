@@ -37,6 +37,17 @@ def test_changed_class_is_refused_with_the_way_out(release: Release):
         assert words in str(refused.value)
 
 
+@pytest.mark.parametrize(("former", "latter"), [("", "-"), ("-", ""), ("slow", ""), ("", "slow"), ("slow", "-")])
+def test_default_class_none_and_a_name_are_three_classes(release: Release, former: str, latter: str):
+    def values(given: str | None) -> dict:
+        return {"replay": {"persistence": {"storageClass": given}}}
+
+    release.install(**values(former))
+    release.upgrade(**values(former or None))
+    with pytest.raises(helm_python.HelmError, match=f'made with class "{former}", not "{latter}"'):
+        release.upgrade(**values(latter))
+
+
 @pytest.mark.parametrize("size", ["1Gi", "1024Mi", "1048576Ki", "1073741824"])
 def test_same_size_in_other_words_is_no_change(release: Release, size: str):
     release.install()
