@@ -99,6 +99,17 @@ def test_schema_is_closed_and_takes_constraints_and_descriptions():
     assert learner["properties"]["role"] == role
 
 
+@pytest.mark.parametrize(
+    ("default", "needed"),
+    [("true", True), ("7", True), ("word", True), ("{a: 1}", True), ('""', False), ("{}", False), ("[x]", False)],
+)
+def test_key_has_to_be_there_unless_nothing_is_as_good(monkeypatch, default: str, needed: bool):
+    monkeypatch.setitem(schema_module.CONSTRAINTS, "found", {"description": "any"})
+    assert ("found" in made(f"## @param found What it is\nfound: {default}\n{VALUES}")["required"]) is needed
+    monkeypatch.setitem(schema_module.CONSTRAINTS, "found", {"type": ["integer", "null"]})
+    assert "found" not in made(f"## @param found What it is\nfound: {default}\n{VALUES}")["required"]
+
+
 def test_default_that_tells_no_type_needs_a_constraint():
     with pytest.raises(ChartError, match=r"name: None does not tell a type; add it to tools/chart/constraints.py"):
         made("## @param name What it is\nname:\n" + VALUES)
@@ -113,11 +124,11 @@ def test_both_switches_of_a_pair_are_not_on_at_once():
     text = VALUES + "".join(
         f"{name}:\n  ## @param {name}.enabled Whether\n  enabled: false\n" for name in ("autoscaling", "controller")
     )
-    schema = made(text)
-    jsonschema.validate({"autoscaling": {"enabled": True}, "controller": {"enabled": False}}, schema)
-    jsonschema.validate({"controller": {"enabled": True}}, schema)
+    schema, rest = made(text), yaml.safe_load(VALUES)
+    jsonschema.validate({**rest, "autoscaling": {"enabled": True}, "controller": {"enabled": False}}, schema)
+    jsonschema.validate({**rest, "autoscaling": {"enabled": False}, "controller": {"enabled": True}}, schema)
     with pytest.raises(jsonschema.ValidationError, match="False was expected") as refused:
-        jsonschema.validate({"autoscaling": {"enabled": True}, "controller": {"enabled": True}}, schema)
+        jsonschema.validate({**rest, "autoscaling": {"enabled": True}, "controller": {"enabled": True}}, schema)
     assert refused.value.json_path == "$.controller.enabled"
 
 
@@ -147,7 +158,7 @@ def test_both_switches_of_a_pair_are_not_on_at_once():
 def test_run_has_the_keys_and_bounds_of_a_run_specification(run: dict, fits: bool):
     schema = made("## @param run What is trained\nrun: {}\n" + VALUES)
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert jsonschema.Draft202012Validator(schema).is_valid({"run": run}) is fits
+    assert jsonschema.Draft202012Validator(schema).is_valid({**yaml.safe_load(VALUES), "run": run}) is fits
 
 
 def test_program_writes_the_files_or_says_what_is_wrong(tmp_path: Path, capsys):

@@ -70,7 +70,7 @@ def test_tokens_that_somebody_wrote_by_hand_are_kept(release: Release):
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ('(eq .Values.auth.rotation (dig "metadata" "annotations" "adql/rotation" "" $live))', "false"),
+        ('(eq (.Values.auth.rotation | default "") (dig "metadata" "annotations" "adql/rotation" "" $live))', "false"),
         ('(splitList "\\n" . | first)', '(splitList "\\n" . | last)'),
         ('dig "data" "password" "" $live', 'dig "data" "pasword" "" $live'),
     ],

@@ -13,7 +13,8 @@ import yaml
 from adql.config import RunSpecification, specification_from
 from tests.deploy.copies import copied
 from tests.deploy.features import DIGEST, EVERYTHING, FEATURES
-from tests.deploy.rendering import CHART, merged, render, texts, values_of
+from tests.deploy.releases import Release
+from tests.deploy.rendering import CHART, Object, Rendered, merged, render, texts, values_of
 from tests.readme import blocks
 from tools.chart.__main__ import main as generate
 from tools.chart.comments import at, has
@@ -94,6 +95,22 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
 def test_impossible_combination_is_refused_with_the_way_out(assignments: tuple[str, ...], words: tuple[str, ...]):
     said = refusal(values_of(*assignments))
     assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "key"),
+    [
+        ("auth.enabled", "/auth", "enabled"),
+        ("networkPolicy.enabled", "/networkPolicy", "enabled"),
+        ("evaluator", "", "evaluator"),
+        ("learner.strategy", "/learner", "strategy"),
+        ("replay.persistence.size", "/replay/persistence", "size"),
+        ("image.learner.repository", "/image/learner", "repository"),
+        ("run", "", "run"),
+    ],
+)
+def test_null_is_no_value_of_what_cannot_be_missing(path: str, place: str, key: str):
+    assert f"at '{place}': missing property '{key}'" in refusal(nested(path, None))
 
 
 def test_way_out_of_an_impossible_combination_is_one():
@@ -255,6 +272,23 @@ def changes(chart: Path, base: dict[str, Any], before: dict[str, str], change: d
     except helm_python.HelmError as error:
         assert "meet the specifications" not in str(error) or "must be false" in str(error), error
         return False  # the change and this base exclude each other
+
+
+def without_secrets(rendered: Rendered) -> list[Object]:
+    return [found for found in rendered.objects if found["kind"] != "Secret"]
+
+
+def test_null_is_nothing_where_the_default_is_nothing_or_a_list(release: Release):
+    """As in Helm, where it takes a default away; on an upgrade as well, which looks at what there is."""
+    defaults = {path: at(TREE, path) for path in LEAVES}
+    lists = [path for path, default in defaults.items() if isinstance(default, list)]
+    empty = [path for path, default in defaults.items() if default in ("", {})]
+    nothing = merged(*(nested(path, None) for path in lists + empty))
+    without = merged(*(nested(path, []) for path in lists))
+    base = merged(FEATURES["prometheus operator"], FEATURES["actors"], {"autoscaling": {"enabled": True}})
+    assert without_secrets(render(merged(nothing, base))) == without_secrets(render(merged(without, base)))
+    installed = release.install(**without)
+    assert release.upgrade(**nothing).objects == installed.objects
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:

@@ -51,7 +51,13 @@ class _Builder:
     def mapping(self, values: Values, above: str) -> Schema:
         """Returns the schema of a mapping that has the keys of ``values`` and no other."""
         properties = {name: self._value(value, f"{above}{name}") for name, value in values.items()}
-        return {"type": "object", "additionalProperties": False, "properties": properties}
+        needed = [name for name, value in values.items() if _is_needed(value, properties[name])]
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            **({"required": needed} if needed else {}),
+            "properties": properties,
+        }
 
     def _value(self, value: Any, path: str) -> Schema:
         schema = self._bare(value, path)
@@ -80,6 +86,14 @@ class _Builder:
         schema = RunSpecification.model_json_schema(ref_template="#/$defs/{model}")
         self.definitions |= {name: _bared(part) for name, part in schema.pop("$defs").items()}
         return {key: value for key, value in _bared(schema).items() if key != "description"}
+
+
+def _is_needed(default: Any, schema: Schema) -> bool:
+    """Returns whether a key has to be there, which in what Helm checks is not so only where somebody set it to null.
+
+    Nothing instead of an empty text, list or mapping is the same; a list may be taken away as a whole.
+    """
+    return not isinstance(default, list) and default not in ("", {}) and "null" not in schema.get("type", ())
 
 
 def _bared(schema: Any) -> Any:

@@ -64,7 +64,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
-{{- merge $own .root.Values.commonLabels | toYaml -}}
+{{- merge $own (.root.Values.commonLabels | default dict) | toYaml -}}
 {{- end }}
 
 {{/* Name, labels and annotations of one object; `annotations` are its own, `suffix` takes the component's place. */}}
@@ -73,7 +73,7 @@ name: {{ printf "%s-%s" (include "adql.fullname" .root) (.suffix | default .comp
 namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "adql.labels" . | nindent 2 }}
-{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

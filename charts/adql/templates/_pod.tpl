@@ -3,7 +3,7 @@
 metadata:
   labels:
     {{- $own := include "adql.selectorLabels" . | fromYaml | merge (dict "app.kubernetes.io/part-of" "adql") }}
-    {{- merge $own .values.podLabels .root.Values.commonLabels | toYaml | nindent 4 }}
+    {{- merge $own (.values.podLabels | default dict) (.root.Values.commonLabels | default dict) | toYaml | nindent 4 }}
   {{- with include "adql.podAnnotations" . }}
   annotations:
     {{- . | nindent 4 }}
@@ -22,7 +22,7 @@ spec:
 {{- $own = merge $own $scraped -}}
 {{- end -}}
 {{- end -}}
-{{- with merge (dict) .values.podAnnotations $own }}{{ toYaml . }}{{ end -}}
+{{- with merge (dict) (.values.podAnnotations | default dict) $own }}{{ toYaml . }}{{ end -}}
 {{- end }}
 
 {{- define "adql.podSpec" -}}

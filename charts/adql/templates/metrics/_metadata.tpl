@@ -1,7 +1,7 @@
 {{/* As adql.metadata, with the `labels` that the Prometheus Operator or Grafana's sidecar looks for. */}}
 {{- define "adql.monitoringMetadata" -}}
 {{- $metadata := include "adql.metadata" . | fromYaml -}}
-{{- $_ := set $metadata "labels" (merge (dict) .labels $metadata.labels) -}}
+{{- $_ := set $metadata "labels" (merge (dict) (.labels | default dict) $metadata.labels) -}}
 {{- toYaml $metadata -}}
 {{- end }}
 
