@@ -7,7 +7,7 @@ import pytest
 
 from tests.deploy.copies import with_bug
 from tests.deploy.features import CASES, DIGEST, FEATURES
-from tests.deploy.rendering import COMPONENTS, Object, Rendered, render, values_of
+from tests.deploy.rendering import COMPONENTS, Object, Rendered, merged, render, values_of
 
 UNITS = {"m": Fraction(1, 1000), "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 ALLOWED_VOLUMES = {"configMap", "emptyDir", "secret", "persistentVolumeClaim", "projected"}
@@ -268,6 +268,21 @@ def test_placement_reaches_every_pod_that_it_is_said_for():
         assert pod["spec"]["containers"][0]["resources"] == wanted["resources"]
         assert pod["metadata"]["labels"]["team"] == "rl"
         assert pod["metadata"]["annotations"]["example.org/owner"] == "somebody"
+
+
+def test_helm_test_runs_where_learners_run_with_what_their_environment_needs():
+    card = FEATURES["graphics cards"]
+    rendered = render(merged(FEATURES["placement"], FEATURES["extras"], card))
+    learner, pod = rendered.component("learner")["spec"]["template"]["spec"], dict(rendered.pods())["adql-test"]["spec"]
+    for key in ("nodeSelector", "tolerations", "priorityClassName"):
+        assert pod[key] == learner[key]
+    assert "affinity" not in pod
+    (container,), (own,) = pod["containers"], learner["containers"]
+    roms = {"name": "roms", "emptyDir": {"sizeLimit": "1Gi"}}
+    assert roms in pod["volumes"] and {"name": "roms", "mountPath": "/roms"} in container["volumeMounts"]
+    assert {"name": "EXTRA", "value": "1"} in container["env"]
+    assert container["resources"] == {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "2Gi"}}
+    assert own["resources"]["limits"]["nvidia.com/gpu"] == 1
 
 
 def test_graphics_cards_are_asked_for_beside_the_memory_limit():
