@@ -57,6 +57,7 @@ def test_unknown_key_is_refused_by_name(assignment: str, place: str, key: str):
         ("auth.enabled=no", "/auth/enabled"),
         ("replay.persistence.size=1 GB", "/replay/persistence/size"),
         ("logFormat=xml", "/logFormat"),
+        ("valkey.rewriteMinSize=", "/valkey/rewriteMinSize"),
         ("redis.external.url=http://x", "/redis/external/url"),
         ("run.update.rule=mean", "/run/update/rule"),
         ("run.algorithm.gamma=2", "/run/algorithm/gamma"),
@@ -85,6 +86,30 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
         (
             ("controller.enabled=true", "controller.minReplicas=9", "networkPolicy.enabled=false"),
             ("controller.minReplicas 9", "controller.maxReplicas 8", "raise"),
+        ),
+        (
+            ("autoscaling.enabled=true", "autoscaling.minReplicas=9"),
+            ("autoscaling.minReplicas 9", "autoscaling.maxReplicas 8", "raise"),
+        ),
+        (
+            ("controller.enabled=true", "networkPolicy.enabled=false", "controller.serviceAccount.create=false"),
+            ("service account default is not its own", "controller.serviceAccount.create=true"),
+        ),
+        (
+            ("controller.enabled=true", "networkPolicy.enabled=false", "serviceAccount.name=adql-controller"),
+            ("service account adql-controller is not its own", "controller.serviceAccount.name"),
+        ),
+        (
+            ("valkey.enabled=false", "redis.external.url=redis://user:secret@store:6379/0"),
+            ("redis.external.url holds a password", "redis.external.existingSecret"),
+        ),
+        (
+            ("actor.strategy.rollingUpdate.maxUnavailable=0%",),
+            ("actor.strategy.rollingUpdate", "maxSurge and maxUnavailable are both 0", "raise one"),
+        ),
+        (
+            ("replay.preStopSleepSeconds=60",),
+            ("replay.preStopSleepSeconds 60", "replay.terminationGracePeriodSeconds 60", "raise the latter"),
         ),
         (("actor.enabled=true", "learner.role=actor"), ("actor.enabled", "nobody learns", "learner.role=learner")),
         (("valkey.rewriteMinSize=64mb",), ("valkey.rewriteMinSize 64mb is less than 256mb", "raise it")),
@@ -117,6 +142,7 @@ def test_way_out_of_an_impossible_combination_is_one():
     render(values_of("redis.external.url=redis://x", "valkey.enabled=false"))
     render(values_of("run.network.kind=nature", "image.learner.repository=adql/learner-torch"))
     render(values_of("run.network.kind=nature", "image.learner.repository=example.org/mine"))
+    render(values_of("valkey.enabled=false", "redis.external.url=redis://user@store:6379/0"))
 
 
 @pytest.mark.parametrize("document", ["README.md", "README.zh.md", "charts/adql/README.md"])
@@ -247,6 +273,7 @@ BASES = [
     merged(KNOWN, {"serviceAccount": {"create": False}}),
     merged(KNOWN, FEATURES["actors"]),
     merged(KNOWN, FEATURES["controller"]),
+    merged(KNOWN, FEATURES["controller"], {"controller": {"serviceAccount": {"name": "mine"}}}),
     merged(KNOWN, {"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1/32"]}}}),
 ]
 UNUSED = {

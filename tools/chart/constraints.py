@@ -94,7 +94,7 @@ CONSTRAINTS: dict[str, Schema] = {
     "redis.external.url": {"type": "string", "pattern": "^(rediss?://.+)?$"},
     "redis.external.egress": KUBERNETES_LIST,
     "valkey.maxmemory": STORE_BYTES,
-    "valkey.rewriteMinSize": STORE_BYTES,
+    "valkey.rewriteMinSize": {"type": "string", "pattern": "^[0-9]+(kb|mb|gb)?$"},
     "*.replicaCount": {"type": ["integer", "null"], "minimum": 0},
     "learner.role": {"type": "string", "enum": ["both", "actor", "learner"]},
     "*.extraEgress": KUBERNETES_LIST,

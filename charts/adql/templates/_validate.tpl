@@ -11,19 +11,45 @@
 {{- if and (has $kind (list "nature" "minatar")) (regexMatch "(^|/)adql/learner$" $values.image.learner.repository) -}}
 {{- fail (printf "run.network.kind %s needs PyTorch, which the image %s does not have; set image.learner.repository=adql/learner-torch" $kind $values.image.learner.repository) -}}
 {{- end -}}
+{{- if regexMatch "^[a-z]+://[^/]*:[^/]*@" ($values.redis.external.url | default "") -}}
+{{- fail "redis.external.url holds a password, which every pod's description would show; keep user@ alone, and name a Secret with the password in redis.external.existingSecret" -}}
+{{- end -}}
 {{- if and $values.autoscaling.enabled $values.controller.enabled -}}
 {{- fail "autoscaling.enabled and controller.enabled are both set, and only one may set the number of learners; set one of them to false" -}}
-{{- end -}}
-{{- if and $values.controller.enabled (gt ($values.controller.minReplicas | int) ($values.controller.maxReplicas | int)) -}}
-{{- fail (printf "controller.minReplicas %v is more than controller.maxReplicas %v; raise the latter or lower the former" $values.controller.minReplicas $values.controller.maxReplicas) -}}
 {{- end -}}
 {{- if and $values.controller.enabled $values.networkPolicy.enabled (not $values.networkPolicy.apiServer.cidrs) -}}
 {{- fail "controller.enabled needs the API server's addresses, which its NetworkPolicy opens; set networkPolicy.apiServer.cidrs, such as {10.0.0.1/32}, to those that `kubectl get endpointslice kubernetes -n default` prints, or networkPolicy.enabled=false" -}}
 {{- end -}}
+{{- $account := include "adql.controllerAccountName" . -}}
+{{- if and $values.controller.enabled (has $account (list "default" (include "adql.serviceAccountName" .))) -}}
+{{- fail (printf "the controller's service account %s is not its own, so that others might change the number of learners as well; set controller.serviceAccount.create=true, or controller.serviceAccount.name to one for it alone" $account) -}}
+{{- end -}}
 {{- if and $values.actor.enabled (eq $values.learner.role "actor") -}}
 {{- fail "actor.enabled is true and learner.role is actor, so that all act and nobody learns; set learner.role=learner" -}}
 {{- end -}}
+{{- include "adql.validateNumbers" $values -}}
 {{- include "adql.validateSizes" $values -}}
+{{- end }}
+
+{{/* Numbers of pods and seconds that leave nothing to do. */}}
+{{- define "adql.validateNumbers" -}}
+{{- range $section, $values := . -}}
+{{- if and (has $section (list "autoscaling" "controller")) $values.enabled (gt ($values.minReplicas | int) ($values.maxReplicas | int)) -}}
+{{- fail (printf "%s.minReplicas %v is more than %s.maxReplicas %v; raise the latter or lower the former" $section $values.minReplicas $section $values.maxReplicas) -}}
+{{- end -}}
+{{- if has $section (list "learner" "actor") -}}
+{{- with $values.strategy.rollingUpdate -}}
+{{- if and (has (toString .maxSurge) (list "0" "0%")) (has (toString .maxUnavailable) (list "0" "0%")) -}}
+{{- fail (printf "%s.strategy.rollingUpdate: maxSurge and maxUnavailable are both 0, with which no pod can be replaced; raise one of them" $section) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if kindIs "map" $values -}}
+{{- if and (hasKey $values "preStopSleepSeconds") (ge ($values.preStopSleepSeconds | int) ($values.terminationGracePeriodSeconds | int)) -}}
+{{- fail (printf "%s.preStopSleepSeconds %v leaves nothing of %s.terminationGracePeriodSeconds %v to end in; lower the former or raise the latter" $section $values.preStopSleepSeconds $section $values.terminationGracePeriodSeconds) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* What has to fit into what, where both are set. */}}
