@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from adql_services import cli
-from tests.deploy.features import CASES, FEATURES
+from tests.deploy.features import CASES, DIGEST, FEATURES
 from tests.deploy.releases import Release
 from tests.deploy.rendering import merged, render, texts, values_of
 
@@ -68,15 +68,43 @@ def test_notes_give_no_secret_away():
     assert len(secrets) == 2 and not any(secret in notes for secret in secrets)
 
 
-def test_notes_say_that_the_images_are_made_here_until_a_registry_has_them():
-    local, remote = render().notes, render({"image": {"registry": "registry.example.org"}}).notes
-    assert "make images && kind load docker-image adql/service:0.1.0 adql/learner:0.1.0" in local
-    assert "make images" not in remote
+@pytest.mark.parametrize(
+    ("assignment", "command"),
+    [
+        ("image.tag=", "make images && kind load docker-image adql/service:0.1.0 adql/learner:0.1.0"),
+        ("image.tag=v9", "make images TAG=v9 && kind load docker-image adql/service:v9 adql/learner:v9"),
+        (
+            "image.learner.repository=adql/learner-torch",
+            "make images IMAGES='service learner-torch' && kind load docker-image adql/service:0.1.0 "
+            "adql/learner-torch:0.1.0",
+        ),
+        (
+            "image.learner.repository=example.org/mine",
+            "make images IMAGES='service' && kind load docker-image adql/service:0.1.0",
+        ),
+        (f"image.service.digest={DIGEST}", "make images IMAGES='learner' && kind load docker-image adql/learner:0.1.0"),
+    ],
+)
+def test_notes_say_how_the_images_are_made_that_no_registry_has(assignment: str, command: str):
+    assert f"  {command}\n" in render(values_of(assignment)).notes
+
+
+@pytest.mark.parametrize("key", ["image.registry", "global.imageRegistry"])
+def test_notes_leave_out_how_images_are_made_that_a_registry_has(key: str):
+    assert "make images" not in render(values_of(f"{key}=registry.example.org")).notes
+
+
+def test_notes_warn_of_an_external_store_that_no_policy_leads_to():
+    values, warned = FEATURES["external store"], "redis.external.egress is empty"
+    assert warned not in render(values).notes and warned not in render().notes
+    closed = merged(values, {"redis": {"external": {"egress": []}}})
+    assert warned in render(closed).notes
+    assert warned not in render(merged(closed, FEATURES["network policies open"])).notes
 
 
 def test_notes_say_who_sets_the_number_of_learners():
     assert "kubectl -n training scale deployment/adql-learner --replicas=" in render().notes
-    assert "--force-conflicts" in render().notes
+    assert "--force-conflicts" in render().notes and "--rollback-on-failure" in render().notes
     assert "set by KEDA" in render(values_of("autoscaling.enabled=true")).notes
     assert "set by the controller" in render(values_of("controller.enabled=true", "networkPolicy.enabled=false")).notes
 
