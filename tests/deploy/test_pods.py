@@ -227,6 +227,17 @@ def test_every_image_has_the_global_registry_and_every_pod_its_secrets():
     assert all(container["imagePullPolicy"] == "Always" for _, container in rendered.containers())
 
 
+def test_image_with_an_environment_of_ones_own_may_come_from_a_registry_of_its_own():
+    own = {"registry": "mine.example.org", "repository": "lab/walker", "tag": "v1"}
+    values = {"image": {"registry": "published.example.org", "learner": own}}
+    images = {name: container["image"] for name, container in render(values).containers()}
+    assert images["adql-learner"] == images["adql-test"] == "mine.example.org/lab/walker:v1"
+    assert images["adql-replay"] == "published.example.org/adql/service:0.1.0"
+    assert images["adql-valkey"] == "docker.io/valkey/valkey:9.1"
+    everywhere = render(merged(values, {"global": {"imageRegistry": "mirror.example.org"}})).containers()
+    assert all(container["image"].startswith("mirror.example.org/") for _, container in everywhere)
+
+
 def test_no_image_is_whatever_is_newest(rendered):
     for name, container in rendered.containers():
         assert "@sha256:" in container["image"] or container["image"].rpartition(":")[2] not in ("", "latest"), name

@@ -1,14 +1,10 @@
 {{/* registry/repository:tag or registry/repository@digest of `component`. */}}
 {{- define "adql.image" -}}
 {{- $values := .root.Values -}}
-{{- $registry := $values.image.registry -}}
-{{- $image := index $values.image .image | default dict -}}
-{{- $tag := coalesce $image.tag $values.image.tag .root.Chart.AppVersion -}}
-{{- if eq .image "valkey" -}}
-{{- $image = $values.valkey.image -}}
-{{- $registry = $image.registry -}}
-{{- $tag = $image.tag -}}
-{{- end -}}
+{{- $image := eq .image "valkey" | ternary $values.valkey.image (index $values.image .image) -}}
+{{- $ours := eq .image "valkey" | ternary dict (dict "registry" $values.image.registry "tag" ($values.image.tag | default .root.Chart.AppVersion)) -}}
+{{- $registry := $image.registry | default $ours.registry -}}
+{{- $tag := $image.tag | default $ours.tag -}}
 {{- with $values.global.imageRegistry | default $registry }}{{ . }}/{{ end -}}
 {{- $image.repository -}}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $tag }}{{ end -}}
