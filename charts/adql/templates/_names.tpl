@@ -67,9 +67,12 @@ app.kubernetes.io/component: {{ .component }}
 {{- merge $own (.root.Values.commonLabels | default dict) | toYaml -}}
 {{- end }}
 
-{{/* Name, labels and annotations of one object; `annotations` are its own, `suffix` takes the component's place. */}}
+{{/*
+Name, labels and annotations of one object; `annotations` are its own, `suffix` takes the component's place in its name,
+and `name` that of the whole.
+*/}}
 {{- define "adql.metadata" -}}
-name: {{ printf "%s-%s" (include "adql.fullname" .root) (.suffix | default .component) }}
+name: {{ .name | default (printf "%s-%s" (include "adql.fullname" .root) (.suffix | default .component)) | quote }}
 namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "adql.labels" . | nindent 2 }}
