@@ -54,6 +54,14 @@ def test_same_size_in_other_words_is_no_change(release: Release, size: str):
     release.upgrade(replay={"persistence": {"size": size}})
 
 
+def test_changed_name_in_selectors_is_refused_with_the_way_out(release: Release):
+    release.install()
+    with pytest.raises(helm_python.HelmError) as refused:
+        release.upgrade("nameOverride=dq")  # a part of the release's name, so that objects are called as before
+    for words in ("nameOverride", "adql-parameter-server", '"adql", not "dq"', "set it back"):
+        assert words in str(refused.value)
+
+
 def test_class_may_be_the_clusters_default_none_or_a_name():
     found = [
         render({"replay": {"persistence": {"storageClass": given}}}).component("replay")["spec"]["volumeClaimTemplates"]

@@ -1,8 +1,12 @@
-{{/* Refuses a changed claim: Kubernetes would refuse it too, and not say what to do. */}}
+{{/* Refuses a changed claim or selector: Kubernetes would refuse it too, and not say what to do. */}}
 {{- define "adql.checkClaim" -}}
 {{- $name := include "adql.componentName" . -}}
 {{- $key := printf "%s.persistence" .fact.section -}}
 {{- $live := lookup "apps/v1" "StatefulSet" .root.Release.Namespace $name | default dict -}}
+{{- $label := dig "spec" "selector" "matchLabels" "app.kubernetes.io/name" "" $live -}}
+{{- if and $live (ne $label (include "adql.name" .root)) -}}
+{{- fail (printf "nameOverride: StatefulSet %s selects pods of the name %q, not %q, and a selector stays as it is; set it back, or install another release" $name $label (include "adql.name" .root)) -}}
+{{- end -}}
 {{- range dig "spec" "volumeClaimTemplates" (list) $live -}}
 {{- $size := dig "spec" "resources" "requests" "storage" "" . -}}
 {{- $class := hasKey .spec "storageClassName" | ternary (.spec.storageClassName | default "-") "" -}}
