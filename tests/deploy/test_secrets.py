@@ -1,14 +1,17 @@
 """Tokens and passwords: made once, kept, rotated, or brought by the user; and what makes pods roll."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy.copies import with_bug
 from tests.deploy.features import FEATURES
 from tests.deploy.releases import Release, fresh
-from tests.deploy.rendering import Rendered, render, render_anew, texts, values_of
+from tests.deploy.rendering import CHART, Rendered, merged, render, render_anew, texts, values_of
+from tests.readme import blocks
 
 TOKENS, STORE = "adql-tokens", "adql-valkey"
 
@@ -99,6 +102,24 @@ def test_secrets_of_the_user_are_mounted_and_none_is_made():
 def test_two_renderings_with_secrets_of_the_user_are_identical():
     assert texts(FEATURES["existing secrets"]) == texts(FEATURES["existing secrets"])
     assert texts({}) != texts({})  # generated anew each time without a cluster: hence existingSecret
+
+
+def test_what_the_readme_sets_where_no_cluster_is_asked_renders_the_same_each_time():
+    (block,) = blocks("charts/adql/README.md", "yaml")
+    values = merged(FEATURES["actors"], yaml.safe_load(block))
+    assert texts(values) == texts(values)
+    assert not any("replicas" in render(values).component(name)["spec"] for name in ("learner", "actor"))
+    shell = "".join(blocks("charts/adql/README.md", "sh"))
+    made = dict(re.findall(r"create secret generic (\S+) --from-literal=(\w+)=", shell))
+    for _, pod in render(values).pods():
+        for volume in (one["secret"] for one in pod["spec"]["volumes"] if "secret" in one):
+            assert [item["key"] for item in volume["items"]] == [made[volume["secretName"]]]
+
+
+def test_claims_carry_the_label_that_the_readme_deletes_them_by():
+    (selector,) = re.findall(r"delete pvc -l (\S+?)=adql`", (CHART / "README.md").read_text(encoding="utf-8"))
+    for one in render().of("StatefulSet").values():
+        assert one["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"][selector] == "adql"
 
 
 def test_password_of_an_external_store_is_that_of_the_user():
