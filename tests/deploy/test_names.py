@@ -1,5 +1,6 @@
 """Names, labels and selectors: what never changes, and what belongs to which release."""
 
+import helm_python
 import pytest
 
 from tests.deploy.copies import copied, with_bug
@@ -120,7 +121,8 @@ NAMED = {
 @pytest.mark.parametrize("text", ["123", "1e3", "0x10", "true", "on", "null"])
 @pytest.mark.parametrize("everything", EVERYTHING)
 def test_names_that_look_like_numbers_or_words_of_yaml_stay_texts(text: str, everything: str):
-    names = {"nameOverride": text, "fullnameOverride": text, "valkey": {"existingSecret": text, "passwordKey": "yes"}}
+    prefix = text if text.isalpha() else "named"  # no Service begins with a digit
+    names = {"nameOverride": text, "fullnameOverride": prefix, "valkey": {"existingSecret": text, "passwordKey": "yes"}}
     values = merged(EVERYTHING[everything], NAMED, names)
     made = loaded(CHART).render(values, name=text, namespace=text)
     found = [one for path, made_of_it in made.items() if "NOTES" not in path for one in objects_in(made_of_it)]
@@ -130,6 +132,15 @@ def test_names_that_look_like_numbers_or_words_of_yaml_stay_texts(text: str, eve
         assert one["metadata"].get("namespace", text) == text, one["metadata"]["name"]
     selected = [one["spec"]["selector"]["matchLabels"] for one in found if one["kind"] == "StatefulSet"]
     assert {labels[f"app.kubernetes.io/{key}"] for labels in selected for key in ("name", "instance")} == {text}
+
+
+@pytest.mark.parametrize(
+    ("release", "values"), [("1st", {}), ("my.release", {}), ("adql", {"fullnameOverride": "1st"})]
+)
+def test_name_that_no_service_may_have_is_refused_with_the_way_out(release: str, values: dict):
+    with pytest.raises(helm_python.HelmError, match=r"Services would be called .* set fullnameOverride"):
+        render(values, release=release)
+    render({"fullnameOverride": "first"}, release=release)
 
 
 def test_two_releases_in_one_namespace_share_no_object_and_no_pod():

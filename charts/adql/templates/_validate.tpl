@@ -2,6 +2,10 @@
 {{- define "adql.validate" -}}
 {{- $values := .Values -}}
 {{- $kind := dig "network" "kind" "dense" $values.run -}}
+{{- $prefix := include "adql.fullname" . -}}
+{{- if not (regexMatch "^[a-z][a-z0-9-]*$" $prefix) -}}
+{{- fail (printf "Services would be called %s-…, and their names begin with a letter and have small letters, digits and - alone; set fullnameOverride" $prefix) -}}
+{{- end -}}
 {{- if and $values.valkey.enabled $values.redis.external.url -}}
 {{- fail "valkey.enabled and redis.external.url are both set, and a run has one store; set valkey.enabled=false to use the external one, or remove redis.external.url" -}}
 {{- end -}}
