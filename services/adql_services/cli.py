@@ -41,6 +41,8 @@ SETTINGS = {
     "evaluator": "EvaluatorSettings",
 }
 """The services, and which record of adql.config holds what each is configured by."""
+PLAYING = ("learner", "evaluator")
+"""Those that cannot do without the environment; the others need its signature alone."""
 
 
 class _Parser(Parser):
@@ -224,7 +226,9 @@ def _add_config(commands: "Commands") -> None:
     )
     _add_specification(show)
     _add_short_names(show)
-    show.add_argument("--origin", action="store_true", help="one line a key, with where its value comes from")
+    form = show.add_mutually_exclusive_group()
+    form.add_argument("--origin", action="store_true", help="one line a key, with where its value comes from")
+    form.add_argument("--values", action="store_true", help="as values of the Helm chart, for `helm install --values`")
     show.set_defaults(parser=show, command=_show_config)
 
 
@@ -324,17 +328,23 @@ def _completing() -> "Completing":
 
 
 def _show_config(options: argparse.Namespace) -> int:
-    from adql.config import explain, to_annotated_yaml
-
-    text = explain(*_layers(options), resolve=_resolved) if options.origin else to_annotated_yaml(_load(options))
-    print(text, end="")  # noqa: T201  the command's answer
+    print(_shown(options), end="")  # noqa: T201  the command's answer
     return OK
+
+
+def _shown(options: argparse.Namespace) -> str:
+    from adql.config import explain, to_annotated_yaml
+    from adql_services.cluster.values import chart_values
+
+    if options.origin:
+        return explain(*_layers(options), resolve=_resolved)
+    return (chart_values if options.values else to_annotated_yaml)(_load(options))
 
 
 def _serve(options: argparse.Namespace) -> int:
     from adql import config
 
-    specification = _load(options)
+    specification = _load(options) if options.service in PLAYING else _load_for_server(options)
     settings = config.load_settings(getattr(config, SETTINGS[options.service]))
     if isinstance(settings, config.ParameterServerSettings):
         from adql_services.parameter_server.main import run as run_parameter_server
@@ -352,6 +362,18 @@ def _serve(options: argparse.Namespace) -> int:
     from adql_services.evaluator.main import run as run_evaluator
 
     return run_evaluator(specification, settings)
+
+
+def _load_for_server(options: argparse.Namespace) -> "RunSpecification":
+    from adql.errors import EnvironmentUnusableError
+
+    try:
+        return _load(options)
+    except EnvironmentUnusableError as error:
+        raise EnvironmentUnusableError(
+            f"{error}; the {options.service} needs no environment where environment.signature is set: "
+            "`adql config show` prints it"
+        ) from None
 
 
 def _selftest(options: argparse.Namespace) -> int:

@@ -26,21 +26,26 @@ def learner_tag(cluster: None, built_images: str, tmp_path: Path) -> str:
     return built_images
 
 
-def helm_words(tag: str) -> list[str]:
-    """The README's ``helm upgrade --install`` with the images under test."""
-    text = next(block for block in blocks("README.md", "sh") if f"{IMAGE}:v1" in block).replace("\\\n", " ")
-    (line,) = [one for one in text.splitlines() if one.startswith("helm ")]
-    return shlex.split(line.replace("image.learner.tag=v1", f"image.learner.tag={tag}"))[1:]
+def words(command: str) -> list[str]:
+    """What the README tells to type after ``command``, for the own environment."""
+    (block,) = [block for block in blocks("README.md", "sh") if f"{IMAGE}:v1" in block]
+    (line,) = [line for line in block.splitlines() if line.startswith(f"{command} ")]
+    return shlex.split(line)[1:]
 
 
-def test_own_environment_is_acted_in_by_actors_and_learnt_by_a_learner(kubectl, learner_tag):
+def test_own_environment_is_acted_in_by_actors_and_learnt_by_a_learner(kubectl, learner_tag, tmp_path):
+    *show, to, values = words("adql")
+    assert (to, values) == (">", "values.yaml")
+    (tmp_path / values).write_text(adql(*show, cwd=tmp_path).stdout)
+    chosen = {values: str(tmp_path / values), "image.learner.tag=v1": f"image.learner.tag={learner_tag}"}
+    told = [word.replace("image.learner.tag=v1", chosen["image.learner.tag=v1"]) for word in words("helm")]
     release = Release(kubectl)
-    Helm("helm", kubectl.namespace)(*helm_words(learner_tag), *images(), *APART)
+    Helm("helm", kubectl.namespace)(*(chosen.get(word, word) for word in told), *images(), *APART)
     roles = ("actor", "actor", "learner")
     wait_until(lambda: tuple(sorted(one["role"] for one in release.run()["sessions"])) == roles, 60, release.story)
     wait_until(lambda: release.run()["state"]["status"] == "reached", 180, release.story)
     assert release.run()["name"] == "mine"
-    words = ("k8s", "scale", "3", "--actors", "--namespace", kubectl.namespace)
-    assert "deployment adql-actor: 2 actors before, now 3" in adql(*words).stdout
+    scaled = adql("k8s", "scale", "3", "--actors", "--namespace", kubectl.namespace).stdout
+    assert "deployment adql-actor: 2 actors before, now 3" in scaled
     release.wait_ready("actor", 3)
     assert release.restarts() == 0

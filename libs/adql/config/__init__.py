@@ -41,6 +41,7 @@ from adql.config.specification import (
     TrainingSettings,
     UpdateSettings,
 )
+from adql.config.yaml_text import write as write_yaml
 
 __all__ = [
     "FRAME_OVERHEAD_BYTES",
@@ -81,4 +82,5 @@ __all__ = [
     "specification_from",
     "to_annotated_yaml",
     "to_yaml",
+    "write_yaml",
 ]
