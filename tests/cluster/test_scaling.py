@@ -57,7 +57,8 @@ def two(installed):
     """Helm and its release with two learners, a number that Helm alone has set."""
     helm, release = installed
     for count in (3, 2):
-        helm.upgrade("--set", f"learner.replicaCount={count}", *FORCE[helm.binary])
+        words = ("upgrade", "adql", CHART, "--reset-then-reuse-values", "--set", f"learner.replicaCount={count}")
+        helm(*words, *FORCE[helm.binary])
     assert release.replicas() == 2
     return helm, release
 

@@ -91,6 +91,7 @@ CONSTRAINTS: dict[str, Schema] = {
     "*.maxUnavailable": SHARE,
     "*.interval": DURATION,
     "logFormat": {"type": "string", "enum": ["text", "json"]},
+    "auth.rotation": {"type": ["string", "integer"]},
     "redis.external.url": {"type": "string", "pattern": "^(rediss?://.+)?$"},
     "redis.external.egress": KUBERNETES_LIST,
     "valkey.maxmemory": STORE_BYTES,
