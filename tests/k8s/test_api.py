@@ -2,11 +2,13 @@
 
 import http.server
 import json
+import socket
 import threading
 
 import pytest
 
 from adql.errors import ConflictError, InputError, NotFoundError, RunFailedError
+from adql_services.cluster import api as api_module
 from adql_services.cluster.api import Cluster
 from tests.ports import free_port
 
@@ -214,6 +216,20 @@ def test_cluster_that_is_not_there_is_told_with_its_address(kubeconfig):
     for ask in (lambda: cluster.objects("pods"), lambda: cluster.execute("p", "c", ["adql"])):
         with pytest.raises(RunFailedError, match=said):
             ask()
+
+
+def test_cluster_that_says_nothing_is_given_up(kubeconfig, monkeypatch):
+    monkeypatch.setattr(api_module, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        kubeconfig(silent.getsockname()[1])
+        cluster = Cluster()
+        for ask in (
+            lambda: cluster.objects("pods"),
+            lambda: cluster.execute("p", "c", ["adql"]),
+            lambda: cluster.forward("p", 80),
+        ):
+            with pytest.raises(RunFailedError, match=r"cannot reach the cluster of context here .*timed out"):
+                ask()
 
 
 def test_answer_that_breaks_off_is_told_in_one_line(api, cluster):

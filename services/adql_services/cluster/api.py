@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import portforward, stream
+from kubernetes.stream import portforward, stream, ws_client
+from websocket import WebSocket
 
 from adql.errors import AdqlError, ConflictError, InputError, NotFoundError, RunFailedError
 from adql_services.cluster.execution import Execution
@@ -33,6 +34,19 @@ class Forwarded(NamedTuple):
 
     socket: socket.socket
     error: Callable[[], str]
+
+
+class _WebSocket(WebSocket):
+    """One that waits for the answer to its handshake no longer than other requests do, and then for ever."""
+
+    def connect(self, url: str, **options: Any) -> None:
+        """Connects; what then comes is its user's to wait for."""
+        self.settimeout(ANSWER_SECONDS)
+        super().connect(url, **options)  # type: ignore[no-untyped-call]
+        self.settimeout(None)
+
+
+ws_client.WebSocket = _WebSocket  # type: ignore[attr-defined] # its streams take no deadline
 
 
 class Cluster:
