@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+from websocket import WebSocketTimeoutException
 
 from adql.errors import NotFoundError
 from adql_services.cluster.api import Forwarded
@@ -80,11 +81,12 @@ def run_status(status: str = "running", free: float = 0.5) -> Tree:
 
 
 class Frames:
-    """A WebSocket that sends these frames, a ping before the first of them, and then hangs up."""
+    """A WebSocket that sends these frames, a ping before the first of them, and then hangs up, unless it stays open."""
 
-    def __init__(self, frames: list[bytes], *, politely: bool = True) -> None:
-        self._frames, self._politely = iter(frames), politely
+    def __init__(self, frames: list[bytes], *, politely: bool = True, leaves: bool = True) -> None:
+        self._frames, self._politely, self._leaves = iter(frames), politely, leaves
         self.closed, self._pinged = False, False
+        self._timeout = self.waited_seconds = 0.0
 
     def recv_data_frame(self, control_frame: bool) -> tuple[int, Any]:
         if control_frame and not self._pinged:
@@ -92,6 +94,9 @@ class Frames:
             return 9, SimpleNamespace(data=bytes([STDOUT]) + b"still there?")
         found = next(self._frames, None)
         if found is None:
+            if not self._leaves:
+                self.waited_seconds += self._timeout
+                raise WebSocketTimeoutException("timed out")
             if not self._politely:
                 raise ConnectionResetError("gone")
             return 8, SimpleNamespace(data=b"")
@@ -99,6 +104,7 @@ class Frames:
 
     def settimeout(self, timeout: float) -> None:
         assert timeout > 0.0
+        self._timeout = timeout
 
     def close(self) -> None:
         self.closed = True

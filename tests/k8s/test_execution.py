@@ -33,6 +33,13 @@ def test_server_that_hangs_up_after_the_result_is_taken_at_its_word():
     assert (execution.readall(), execution.exit_code) == (b"all", 0)
 
 
+def test_server_that_leaves_the_connection_open_after_the_result_is_not_waited_for():
+    frames = Frames([*frames_of(STDOUT, b"all"), ended(0)], leaves=False)
+    execution = Execution(frames)
+    assert (execution.readall(), execution.exit_code) == (b"all", 0)
+    assert frames.waited_seconds < 5.0
+
+
 def test_end_without_a_result_is_told():
     execution = Execution(Frames(frames_of(STDERR, b"x")))
     execution.readall()

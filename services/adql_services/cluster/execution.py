@@ -12,6 +12,8 @@ STDOUT, STDERR, RESULT = 1, 2, 3
 """Channels of the Kubernetes protocol: a frame's first byte says which one it belongs to."""
 _CLOSE = 0x8
 SILENCE_SECONDS = 60.0
+CLOSE_SECONDS = 2.0
+"""From the result, after which nothing comes, to the close of the connection."""
 
 
 class WebSocket(Protocol):
@@ -83,7 +85,7 @@ class Execution(io.RawIOBase):
         try:
             code, frame = self._websocket.recv_data_frame(False)  # who answers pings is the WebSocket
         except (OSError, WebSocketException) as error:
-            if self._result:  # nothing comes after it; some servers then hang up without a word
+            if self._result:  # some servers then hang up without a word, or leave the connection open
                 return False
             raise TransportError(f"the connection to the cluster broke ({error}); try again") from None
         if code == _CLOSE:
@@ -95,4 +97,5 @@ class Execution(io.RawIOBase):
             self._stderr += content
         elif channel == RESULT:
             self._result += content
+            self._websocket.settimeout(CLOSE_SECONDS)
         return True
