@@ -184,6 +184,27 @@ def test_pods_that_the_cluster_refuses_to_make():
     assert told("replay", scene=scene) == ["adql-replay has no pod: exceeded quota"]
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"eventTime": "2026-01-02T00:00:00.000000Z"},
+        {
+            "eventTime": "2025-01-01T00:00:00.000000Z",
+            "series": {"count": 2, "lastObservedTime": "2026-01-02T00:00:00.000000Z"},
+        },
+    ],
+)
+def test_event_of_a_newer_reporter_has_its_time_elsewhere(times):
+    old = event("adql-replay", "FailedCreate", "old", "2026-01-01T00:00:00Z")
+    new = event("adql-replay", "FailedCreate", "exceeded quota") | {"lastTimestamp": None, **times}
+    assert told("replay", scene=Scene(events=[new, old])) == ["adql-replay has no pod: exceeded quota"]
+
+
+def test_event_without_a_word_says_nothing():
+    silent = {"involvedObject": {"name": "adql-replay"}, "reason": "FailedCreate"}
+    assert told("replay", scene=Scene(events=[silent, {"involvedObject": {"name": "adql-replay"}}])) == []
+
+
 def test_component_that_is_scaled_to_0_is_no_trouble():
     assert told("learner", replicas=0) == []
 

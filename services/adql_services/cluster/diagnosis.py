@@ -39,9 +39,15 @@ class Scene:
 
     def event(self, name: str, *reasons: str) -> str:
         """Returns the newest message of these ``reasons`` about the object called ``name``, empty if there is none."""
-        about = [one for one in self.events if one["involvedObject"].get("name") == name and one["reason"] in reasons]
-        newest = max(about, key=lambda one: str(one.get("lastTimestamp") or ""), default=None)
-        return " ".join(str(newest["message"]).split()) if newest else ""
+        events = (one for one in self.events if one["involvedObject"].get("name") == name)
+        newest = max((one for one in events if one.get("reason") in reasons), key=_time, default={})
+        return " ".join(str(newest.get("message") or "").split())
+
+
+def _time(event: Tree) -> str:
+    """When it was seen last; newer reporters leave ``lastTimestamp`` out."""
+    times = (event.get("lastTimestamp"), (event.get("series") or {}).get("lastObservedTime"), event.get("eventTime"))
+    return str(next(filter(None, times), ""))
 
 
 def pod_troubles(release: Release, scene: Scene) -> Iterator[str]:
