@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from websocket import WebSocketTimeoutException
 
-from adql.errors import NotFoundError
+from adql.errors import AdqlError, NotFoundError
 from adql_services.cluster.api import Forwarded
 from adql_services.cluster.execution import RESULT, STDERR, STDOUT, Execution
 
@@ -136,10 +136,14 @@ class ClusterDouble:
         self.elsewhere: list[Tree] = []
         self.classes: list[Tree] | None = []
         self.scaled: dict[str, int] = {}
+        self.refused: dict[str, AdqlError] = {}
+        """Kinds of objects that it does not tell of, and why."""
         self.refusal = ""
         """Why ports of its pods cannot be reached."""
 
     def objects(self, kind: str, selector: str = "") -> list[Tree]:
+        if kind in self.refused:
+            raise self.refused[kind]
         wanted = dict(part.split("=") for part in selector.split(",") if "=" in part)
         found = self.kinds.get(kind, [])
         return (

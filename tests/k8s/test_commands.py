@@ -12,8 +12,9 @@ import pytest
 from adql import types
 from adql.bundle import Part, write_bundle
 from adql.errors import InputError, MalformedBodyError, NotFoundError, RunFailedError
-from adql.parameters import sessions
-from adql_services.cluster import scaling
+from adql.parameters import run_record, sessions
+from adql.wire import run_state as state_on_the_wire
+from adql_services.cluster import inside, scaling
 from adql_services.cluster.download import download
 from adql_services.cluster.execution import STDOUT, Execution
 from adql_services.cluster.logs import logs
@@ -85,6 +86,18 @@ def test_status_of_an_image_that_is_too_old_to_answer_says_so(capsys):
     assert "run: the parameter server's image is older than this adql; `helm upgrade`" in told(cluster, capsys, 1)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(b'{"run": {}}', "missing required field `name`"), (b"[]", "got `array`"), (b"", "truncated")],
+)
+def test_status_of_an_image_of_another_version_says_so(capsys, answer, said):
+    cluster = healthy()
+    cluster.answers["status"] = lambda: executed(answer)
+    (line,) = [line for line in told(cluster, capsys, 1).splitlines() if line.startswith("run: ")]
+    assert line.startswith("run: the parameter server's image is of another version than this adql (") and said in line
+    assert line.endswith("`helm upgrade` to its images")
+
+
 def test_status_reads_the_last_words_of_the_container_that_crashed(capsys):
     cluster = healthy()
     crashed = waiting("CrashLoopBackOff", restarts=3, terminated={"exitCode": 1})
@@ -93,6 +106,21 @@ def test_status_reads_the_last_words_of_the_container_that_crashed(capsys):
     text = told(cluster, capsys, 1)
     assert "! adql-learner-9 ended 3 times, last with code 1: a valid token is needed" in text
     assert "auth.existingSecret" in text
+
+
+def test_status_leaves_out_what_may_not_be_asked_for(capsys):
+    cluster = healthy()
+    cluster.refused = dict.fromkeys(("events", "persistentvolumeclaims"), RunFailedError("you cannot list", status=403))
+    assert "!" not in told(cluster, capsys)
+    cluster.kinds["pods"][0] = pod("parameter-server", None)
+    assert "! adql-parameter-server-0 is pending: it has not been scheduled yet" in told(cluster, capsys, 1)
+
+
+def test_status_of_a_cluster_that_goes_away_meanwhile_is_a_failure():
+    cluster = healthy()
+    cluster.refused["events"] = RunFailedError("cannot reach the cluster")
+    with pytest.raises(RunFailedError, match="cannot reach the cluster"):
+        status(cluster, "adql")
 
 
 def test_status_of_a_full_volume(capsys):
@@ -132,6 +160,12 @@ def test_scale_sets_the_learners_and_says_what_there_were(capsys, before, words)
 def test_what_the_commands_know_by_heart_is_what_the_parameter_server_has():
     assert scaling.MAX_SESSIONS == sessions.MAX_SESSIONS
     assert OVER == types.OVER
+    for asked, told_of in (
+        (inside.State, state_on_the_wire._Header),
+        (inside.Evaluation, run_record.Result),
+        (inside.Task, run_record.Task),
+    ):
+        assert set(asked.__struct_fields__) <= set(told_of.__struct_fields__)
 
 
 def test_scale_sets_actors_where_the_release_has_them(capsys):

@@ -3,6 +3,7 @@
 import pytest
 
 from adql_services.cluster.diagnosis import Scene, pod_troubles, volume_troubles
+from adql_services.cluster.inside import Volume
 from adql_services.cluster.release import Release, container_of
 from tests.k8s.objects import READY, claim, event, pod, waiting, workload
 
@@ -214,6 +215,6 @@ def test_component_that_is_scaled_to_0_is_no_trouble():
     [(1e9, 2e8, False), (1e9, 5e7, True), (1e12, 5e10, False), (1e12, 9e8, True), (0, 0, False)],
 )
 def test_volume_is_told_before_it_is_full(total, free, told):
-    found = list(volume_troubles({"bytes": int(total), "free_bytes": int(free)}))
+    found = list(volume_troubles(Volume(int(total), int(free))))
     assert bool(found) == told
     assert not told or f"{free / 1e6:,.0f} of {total / 1e6:,.0f} MB left" in found[0]

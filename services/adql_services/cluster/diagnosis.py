@@ -1,9 +1,10 @@
 """What is wrong with a release, and the way out of it: read from its objects, and from the last words of its pods."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adql_services.cluster.inside import Volume
 from adql_services.cluster.release import (
     Release,
     component_of,
@@ -71,9 +72,9 @@ def ready(workload: Tree) -> int:
     return int(workload.get("status", {}).get("readyReplicas") or 0)
 
 
-def volume_troubles(volume: Mapping[str, int]) -> Iterator[str]:
+def volume_troubles(volume: Volume) -> Iterator[str]:
     """Yields a line if the parameter server's volume is nearly full."""
-    total, free = volume["bytes"], volume["free_bytes"]
+    total, free = volume.bytes, volume.free_bytes
     if free < min(LEAST_FREE_SHARE * total, LEAST_FREE_BYTES):
         yield (
             f"the parameter server's volume has {free / 1e6:,.0f} of {total / 1e6:,.0f} MB left: give its claim more "

@@ -1,7 +1,6 @@
 """Asks the parameter server from inside its own pod: no token leaves the cluster, and nothing has to be opened."""
 
-import json
-from typing import Any
+import msgspec
 
 from adql.errors import RunFailedError
 from adql_services.cluster.api import Cluster
@@ -9,7 +8,55 @@ from adql_services.cluster.execution import Execution
 from adql_services.cluster.release import PARAMETER_SERVER, Release, container_of, name_of
 from adql_services.runtime.failure import PREFIX
 
-Tree = dict[str, Any]
+
+class State(msgspec.Struct):
+    """How the run stands."""
+
+    status: str
+    learners: int
+    epoch: int
+    version: int
+    durable_epoch: int
+    durable_version: int
+    environment_steps: int
+    learner_steps: int
+
+
+class Run(msgspec.Struct):
+    """Whose state it is, and what it is to reach."""
+
+    name: str
+    goal: float | None
+    state: State
+
+
+class Task(msgspec.Struct):
+    """What was evaluated."""
+
+    episodes: int
+    learner_steps: int
+
+
+class Evaluation(msgspec.Struct):
+    """What came of it."""
+
+    mean: float
+    task: Task
+
+
+class Volume(msgspec.Struct):
+    """What room there is."""
+
+    bytes: int
+    free_bytes: int
+
+
+class RunStatus(msgspec.Struct):
+    """What is needed of ``adql pod status``."""
+
+    run: Run
+    evaluations: list[Evaluation]
+    volume: Volume
 
 
 def ask(cluster: Cluster, release: Release, what: str) -> Execution:
@@ -40,14 +87,18 @@ def check(execution: Execution) -> None:
         raise RunFailedError(said or f"the parameter server's container answered with code {execution.exit_code}")
 
 
-def run_status(cluster: Cluster, release: Release) -> Tree:
+def run_status(cluster: Cluster, release: Release) -> RunStatus:
     """Returns what the parameter server tells of its run, its evaluations and its volume.
 
     Raises:
-        RunFailedError: none runs, or it does not answer.
+        RunFailedError: none runs, it does not answer, or not as one of this version does.
     """
     with ask(cluster, release, "status") as execution:
         told = execution.readall()
         check(execution)
-    status: Tree = json.loads(told)
-    return status
+    try:
+        return msgspec.json.decode(told, type=RunStatus)
+    except msgspec.MsgspecError as error:
+        raise RunFailedError(
+            f"the parameter server's image is of another version than this adql ({error}); `helm upgrade` to its images"
+        ) from None
