@@ -1,5 +1,6 @@
 """A port of this machine that leads to a pod of a release, or to the Prometheus of the cluster."""
 
+import contextlib
 import socket
 import threading
 
@@ -7,6 +8,7 @@ import pytest
 
 from adql.errors import InputError, RunFailedError
 from adql_services.cluster import forwarding
+from adql_services.cluster.api import Forwarded
 from adql_services.cluster.command_line import FORWARDED
 from tests.k8s.objects import ClusterDouble, healthy, pod, waiting
 from tests.waiting import wait_until
@@ -73,6 +75,51 @@ def test_port_leads_to_a_prometheus_in_a_namespace_that_has_no_release(heard):
     unready = [{"type": "Ready", "status": "False"}]
     cluster = ClusterDouble(pods=[prometheus("new", conditions=unready), prometheus("old")])
     assert heard(cluster, "prometheus", side=True)[1] == "old:9090"
+
+
+class Answering(ClusterDouble):
+    """Its pods answer a moment after they are asked, where the connection has not ended by then."""
+
+    def forward(self, name: str, port: int) -> Forwarded:
+        here, there = socket.socketpair()
+
+        def answer() -> None:
+            with there:
+                asked = there.recv(100)
+                there.settimeout(0.3)
+                with contextlib.suppress(TimeoutError):
+                    assert not there.recv(1)
+                    return
+                there.sendall(b"answer to " + asked)
+
+        threading.Thread(target=answer, daemon=True).start()
+        return Forwarded(here, lambda: "")
+
+
+@pytest.fixture
+def forwarded(monkeypatch):
+    """Returns a connection to a port that leads to a pod that answers late."""
+    here, there = socket.socketpair()
+    here.settimeout(30)
+    monkeypatch.setattr(forwarding, "_listen", lambda port: Listening([there]))
+    threads = threading.active_count()
+    with here:
+        with pytest.raises(KeyboardInterrupt):
+            forwarding.port_forward(Answering(**healthy().kinds), "adql", "replay", None)
+        yield here
+    wait_until(lambda: threading.active_count() == threads)
+
+
+def test_who_says_that_nothing_more_comes_is_answered(forwarded):
+    forwarded.sendall(b"question")
+    forwarded.shutdown(socket.SHUT_WR)
+    assert forwarded.makefile().read() == "answer to question"
+
+
+def test_who_has_gone_is_not_waited_for_much_longer(forwarded, monkeypatch):
+    monkeypatch.setattr(forwarding, "LINGER_SECONDS", 0.1)
+    forwarded.shutdown(socket.SHUT_WR)
+    assert forwarded.makefile().read() == ""
 
 
 def test_port_where_nobody_listens_is_told(heard):

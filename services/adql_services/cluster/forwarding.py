@@ -16,6 +16,8 @@ PORTS = {"parameter-server": 8420, "replay": 8430, PROMETHEUS: 9090}
 """What can be forwarded, and its port in the cluster; the same one is taken here unless another is named."""
 _PROMETHEUS_PODS = "app.kubernetes.io/name=prometheus"
 _BYTES = 65_536
+LINGER_SECONDS = 10.0
+"""For the rest of an answer, after who asked has said that nothing more comes: mostly it has gone."""
 
 
 class Target(NamedTuple):
@@ -79,19 +81,29 @@ def _serve(cluster: Cluster, target: Target, accepted: socket.socket) -> None:
         except AdqlError as error:
             tell(error)
             return
-        back = threading.Thread(target=_pump, args=(far.socket, accepted), daemon=True)
+        back = threading.Thread(target=_answer, args=(far.socket, accepted), daemon=True)
         back.start()
         _pump(accepted, far.socket)
+        back.join(LINGER_SECONDS)  # the client library knows no half of a connection: to end one way ends both
+        _end(far.socket)
         back.join()
         far.socket.close()
     if said := far.error():
         tell(RunFailedError(f"port {target.port} of {target.pod}: {said}; its log says whether it listens there"))
 
 
+def _answer(source: socket.socket, target: socket.socket) -> None:
+    _pump(source, target)
+    _end(target)
+
+
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Hands on until ``source`` ends, and then says so to ``target``."""
+    """Hands on until ``source`` ends."""
     with contextlib.suppress(OSError):
         while content := source.recv(_BYTES):
             target.sendall(content)
+
+
+def _end(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
