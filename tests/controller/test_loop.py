@@ -6,10 +6,13 @@ import pytest
 
 from adql.errors import RunFailedError, UnauthorizedError
 from adql.telemetry import metrics
-from adql_services.cluster.api import Cluster
+from adql.wire import routes
+from adql_services.cluster.api import ANSWER_SECONDS, CONNECT_SECONDS, Cluster
 from adql_services.controller import loop
 from adql_services.controller.loop import Controller
-from adql_services.controller.sources import Sources
+from adql_services.controller.sources import TIMEOUT_SECONDS, Sources
+from adql_services.runtime.side_port import Health
+from adql_services.runtime.worker import Worker
 from tests.controller.api_double import EVENTS, SCALE, World
 
 
@@ -31,11 +34,14 @@ class Rounds:
         settings = world.settings(**changes)
         self.sources = Sources(settings)
         self.sources._clock = self.clock
-        self.controller = Controller(Cluster.of_pod("rl"), self.sources, settings, self.clock)
+        self.health = Health(clock=self.clock)
+        worker = Worker(self.health, settings.side)
+        self.controller = Controller(Cluster.of_pod("rl"), self.sources, settings, worker, self.clock)
 
     def run(self, count: int = 1, updates_per_learner: int = 100) -> None:
         for _ in range(count):
             self.clock.now += 10.0
+            self.health.beat()
             self.world.applied += updates_per_learner * self.world.replicas
             self.controller.round()
 
@@ -151,6 +157,36 @@ def test_lost_services_keep_every_learner(world, rounds):
     begun.run(100)
     assert world.replicas == 6 and world.events == []
     assert count(metrics.CONTROLLER_DECISIONS, reason="unknown") == unknown + 100
+
+
+@pytest.mark.parametrize("path", [routes.RUN, routes.TABLE])
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_service_that_fails_over_one_question_is_asked_again(world, rounds, monkeypatch, path, status):
+    begun = rounds()
+    begun.run(3)
+    answer = world.answer
+    monkeypatch.setattr(
+        world, "answer", lambda *words: (status, {"detail": "a bug"}) if words[1] == path else answer(*words)
+    )
+    begun.run(2)
+    monkeypatch.setattr(world, "answer", answer)
+    begun.run(8)
+    assert world.replicas == 2
+
+
+def test_waiting_for_a_slow_cluster_is_no_silence(world, rounds, monkeypatch):
+    begun, alive, answer = rounds(), [], world.answer
+    begun.run(6)
+
+    def slowly(method, path, body):
+        of_a_service = path in (routes.RUN, routes.TABLE)
+        begun.clock.now += 2 * TIMEOUT_SECONDS if of_a_service else CONNECT_SECONDS + ANSWER_SECONDS
+        alive.append(begun.health.alive)
+        return answer(method, path, body)
+
+    monkeypatch.setattr(world, "answer", slowly)
+    begun.run()
+    assert world.events and alive == [True] * 5
 
 
 def test_what_is_measured_over_an_outage_counts_for_nothing(world, rounds):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -55,9 +56,36 @@ def test_it_works_until_it_is_told_to_end(world, environ):
     assert [event["message"] for event in world.events] == ["12 to 8 learners (bounds): 12 is not within 1 to 8"]
 
 
-def test_no_kubernetes_is_one_line_with_the_way_out(environ):
-    code, said = failing(environ | {"KUBECONFIG": "/nowhere/config"})
-    assert code == 2 and said.startswith("adql: error: no Kubernetes here") and "controller.enabled=true" in said
+def test_number_that_is_written_when_it_is_told_to_end_is_told_all_the_same(world, environ, monkeypatch):
+    answer = world.answer
+    with subprocess.Popen(COMMAND, env=environ, stderr=subprocess.PIPE, text=True) as process:
+
+        def ending(method, path, body):
+            if method == "PUT":
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.5)
+            return answer(method, path, body)
+
+        monkeypatch.setattr(world, "answer", ending)
+        assert process.wait(60) == 0
+        said = process.stderr.read() if process.stderr else ""
+    assert world.replicas == 8 and len(world.events) == 1
+    assert "12 is not within 1 to 8" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"KUBECONFIG": "/nowhere/config"}, "no cluster is known"),
+        (
+            {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"},
+            "this pod has no access to its cluster",
+        ),
+    ],
+)
+def test_no_kubernetes_is_one_line_with_the_way_out(environ, changes, why):
+    code, said = failing(environ | changes)
+    assert code == 2 and said.startswith(f"adql: error: {why}") and "controller.enabled=true" in said
 
 
 def test_missing_role_is_one_line_that_names_it(world, environ):

@@ -22,7 +22,8 @@ from adql.errors import AdqlError, ConflictError, InputError, NotFoundError, Run
 from adql_services.cluster.execution import Execution
 
 Tree = dict[str, Any]
-CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
+"""Together less than a service may be silent before it is taken for dead."""
 SILENCE_SECONDS = 7 * 86_400.0
 """Of a log that is followed; the client takes no endless wait."""
 _FIELD_MANAGER = "adql"

@@ -12,6 +12,7 @@ from adql_services.cluster.api import Cluster
 from adql_services.controller.decision import REASONS, Decision, Limits, Memory, Sight, decide
 from adql_services.controller.observation import Reading, kept, window_of
 from adql_services.controller.sources import Sources
+from adql_services.runtime.worker import Worker
 
 Tree = dict[str, Any]
 COMPONENT = "adql-controller"
@@ -22,6 +23,7 @@ class Controller:
     """Keeps one Deployment at the number of learners that ``decide`` finds.
 
     A change is conditional on what was read: where somebody else came first, the next round begins with theirs.
+    ``worker`` is told of every step, since each may take as long as a silent other side is waited for.
     """
 
     def __init__(
@@ -29,9 +31,10 @@ class Controller:
         cluster: Cluster,
         sources: Sources,
         settings: ControllerSettings,
+        worker: Worker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cluster, self._sources, self._clock = cluster, sources, clock
+        self._cluster, self._sources, self._worker, self._clock = cluster, sources, worker, clock
         self._deployment, self._window_seconds = settings.deployment, settings.window_seconds
         self._limits = limits_of(settings)
         self._readings: tuple[Reading, ...] = ()
@@ -47,14 +50,18 @@ class Controller:
         Raises:
             RunFailedError: the Role does not allow it.
             AdqlError: what the services refuse for good, such as the token.
+            Stopped: the service was asked to end.
         """
-        try:
-            scale = self._cluster.scale_of(self._deployment)
-        except (NotFoundError, RunFailedError) as error:
-            self._not_now(error)
-            return False
-        replicas = int(scale["spec"].get("replicas", 0))  # 0 is left out
-        decision, memory = decide(self._known(replicas), self._sight(replicas), self._limits)
+        with self._worker.waiting():  # nothing is lost by leaving until something is changed
+            try:
+                scale = self._cluster.scale_of(self._deployment)
+            except (NotFoundError, RunFailedError) as error:
+                self._not_now(error)
+                return False
+            replicas = int(scale["spec"].get("replicas", 0))  # 0 is left out
+            self._worker.beat()
+            sight = self._sight(replicas)
+        decision, memory = decide(self._known(replicas), sight, self._limits)
         metrics.CONTROLLER_WANTED.set(decision.replicas)
         metrics.CONTROLLER_DECISIONS.labels(decision.reason).inc()
         if decision.replicas == replicas or self._write(scale, decision, memory):
@@ -81,6 +88,7 @@ class Controller:
         return Sight(reading.at, replicas, reading.status, reading.over, reading.learners, window)
 
     def _write(self, scale: Tree, decision: Decision, memory: Memory) -> bool:
+        self._worker.beat()
         try:
             self._cluster.rescale(scale, decision.replicas)
         except ConflictError:
@@ -96,6 +104,7 @@ class Controller:
         return True
 
     def _publish(self, scale: Tree, decision: Decision) -> None:
+        self._worker.beat()
         try:
             self._cluster.tell(event_of(scale, decision))
         except AdqlError as error:

@@ -21,11 +21,9 @@ def run(settings: ControllerSettings) -> int:
 def _work(settings: ControllerSettings, worker: Worker) -> None:
     cluster = _cluster(settings)
     with closing(Sources(settings)) as sources:
-        controller, ready = Controller(cluster, sources, settings), False
+        controller, ready = Controller(cluster, sources, settings, worker), False
         while worker.goes_on():
-            with worker.waiting():
-                found = controller.round()
-            if found and not ready:
+            if controller.round() and not ready:
                 worker.ready()
                 ready = True
             worker.sleep(settings.interval_seconds)
@@ -36,5 +34,5 @@ def _cluster(settings: ControllerSettings) -> Cluster:
         return Cluster.of_pod(settings.namespace)
     except InputError as error:
         raise InputError(
-            f"no Kubernetes here: {error}; the chart runs the controller in a pod with controller.enabled=true"
+            f"{error}; the chart runs the controller in a pod that has access, with controller.enabled=true"
         ) from None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from adql.config import ControllerSettings
+from adql.errors import AdqlError, RateLimitedError, UnavailableError
 from adql.types import OVER
 from adql.wire import routes
 from adql.wire.connection import PARAMETER_SERVER_URL, REPLAY_URL, Connection
@@ -88,4 +89,10 @@ class Sources:
 
 
 def _asked(connection: Connection, path: str, kind: type[T]) -> T:
-    return connection.request("GET", path).parsed(kind)
+    """A service that has failed over one question may answer the next."""
+    try:
+        return connection.request("GET", path).parsed(kind)
+    except AdqlError as error:
+        if error.status >= 500 or isinstance(error, RateLimitedError):
+            raise UnavailableError(str(error)) from None
+        raise
