@@ -21,6 +21,7 @@ class History:
     limits: Limits = LIMITS
     replicas: int = 1
     now: float = 0.0
+    run_id: str = "first"
     memory: Memory | None = None
     decisions: list[tuple[float, Decision]] = field(default_factory=list)
 
@@ -29,7 +30,7 @@ class History:
         over = status in ("reached", "budget", "plateau")
         here = self.replicas if learners is None else learners
         self.now += ROUND_SECONDS
-        sight = Sight(self.now, self.replicas, status, over, here, measured)
+        sight = Sight(self.now, self.replicas, status, self.run_id if status else "", over, here, measured)
         decision, self.memory = decide(self.memory, sight, self.limits)
         self.decisions.append((self.now, decision))
         self.replicas = decision.replicas

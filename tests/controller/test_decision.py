@@ -15,7 +15,7 @@ TRIED = replace(STEADY, trial=Trial(former=3, updates_per_second=90.0))
 
 
 def sight(measured: Window | None = None, **changes) -> Sight:
-    return replace(Sight(0.0, 4, "running", False, 4, measured), **changes)
+    return replace(Sight(0.0, 4, "running", "", False, 4, measured), **changes)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,35 @@ def test_number_set_by_hand_is_where_all_begins_anew():
     assert history.replicas == 5
     history.pass_time(20, lambda learners: window(100.0))
     assert history.replicas == 7
+
+
+def test_what_did_not_pay_in_one_run_is_tried_in_the_next_one():
+    history = History()
+    history.pass_time(1_000, lambda learners: window(100.0 * min(learners, 2)))
+    assert history.replicas == 2 and history.reasons[-1] == "ceiling"
+    history.round(None, status=None)
+    assert history.round(window()).reason == "ceiling", "an outage is no other run"
+    history.run_id = "second"
+    history.round(None, status=None)
+    assert history.round(window()).reason == "growth"
+
+
+def test_number_that_is_tried_when_another_run_begins_is_not_compared_with_the_former_one():
+    history = History()
+    history.pass_time(100, lambda learners: window(100.0 * learners))
+    assert history.replicas == 2 and history.memory.trial
+    history.run_id = "second"
+    history.pass_time(60, lambda learners: window(1.0))
+    assert history.replicas >= 2 and "no_gain" not in history.reasons
+
+
+def test_learners_without_room_have_none_in_the_next_run_either():
+    history = History()
+    history.pass_time(70, window_of_one)
+    history.run_id = "second"
+    while history.now < 400:
+        history.round(None, learners=1)
+    assert history.counts == [1, 2, 1] and "no_room" in history.reasons
 
 
 windows = st.none() | st.builds(

@@ -54,6 +54,7 @@ class Sight:
     """Learners that the Deployment is asked for."""
     status: str | None = None
     """Of the run; None where no fresh reading could be had."""
+    run_id: str = ""
     over: bool = False
     learners: int = 0
     """That live."""
@@ -90,6 +91,8 @@ class Memory:
     """So was the run, in the last round that knew."""
     rested: int | None = None
     """The number before it became 0 at the end of the run."""
+    run_id: str = ""
+    """Of the run that these are of."""
     trial: Trial | None = None
     ceiling: Ceiling | None = None
 
@@ -114,11 +117,14 @@ def decide(memory: Memory | None, sight: Sight, limits: Limits) -> tuple[Decisio
 
 
 def _noticed(memory: Memory | None, sight: Sight) -> Memory:
-    """A number that somebody else has set is where all begins anew."""
+    """A number that somebody else has set is where all begins anew; of another run nothing was tried yet."""
     if memory is None:
-        return Memory(sight.replicas, sight.now)
+        return Memory(sight.replicas, sight.now, run_id=sight.run_id)
     if memory.replicas != sight.replicas:
-        return Memory(sight.replicas, sight.now, by_hand=True, over=memory.over)
+        return Memory(sight.replicas, sight.now, by_hand=True, over=memory.over, run_id=sight.run_id)
+    if sight.status is not None and memory.run_id != sight.run_id:
+        trial = memory.trial and replace(memory.trial, updates_per_second=0.0)  # learners without room have none still
+        return replace(memory, run_id=sight.run_id, trial=trial, ceiling=None)
     return memory
 
 

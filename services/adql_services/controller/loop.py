@@ -85,7 +85,7 @@ class Controller:
             return Sight(self._clock(), replicas)
         self._readings = kept((*self._readings, reading), self._window_seconds)
         window = window_of(self._readings, self._window_seconds)
-        return Sight(reading.at, replicas, reading.status, reading.over, reading.learners, window)
+        return Sight(reading.at, replicas, reading.status, reading.run_id, reading.over, reading.learners, window)
 
     def _write(self, scale: Tree, decision: Decision, memory: Memory) -> bool:
         self._worker.beat()
