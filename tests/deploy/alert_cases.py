@@ -18,6 +18,7 @@ VERSION, DURABLE, COMMITTED = (
 RETURN = "adql_evaluation_return{}"
 STARTED = 'adql_process_start_time_seconds{job="learner", pod="learner-1"}'
 UP = 'up{job="learner", pod="learner-1"}'
+SERVER_UP = 'up{job="parameter-server"}'
 BY_LABEL = 'job="kubernetes-pods", app_kubernetes_io_component="{}", pod="learner-1"'
 """Of pods that one job finds by their annotations."""
 
@@ -46,14 +47,17 @@ class Case:
 POD = {"pod": "learner-1"}
 CASES = [
     Case("AdqlNoUpdates", "nothing was applied", True, {APPLIED: "100x180", **RUNNING}),
-    Case("AdqlNoUpdates", "the server is down", True, {'up{job="parameter-server"}': "0x180"}),
+    Case("AdqlNoUpdates", "the server is down", True, {SERVER_UP: "0x180"}),
     Case("AdqlNoUpdates", "the server of a chart is down", True, {'up{job="rl/adql-parameter-server"}': "0x180"}),
     Case(
         "AdqlNoUpdates", "an annotated server is down", True, {f"up{{{BY_LABEL.format('parameter-server')}}}": "0x180"}
     ),
     Case("AdqlNoUpdates", "updates come", False, {APPLIED: "0+100x180", **RUNNING}),
+    Case("AdqlNoUpdates", "a pause of 5 minutes", True, {APPLIED: "0+100x15 1500x180", **RUNNING}, minutes=20),
+    Case("AdqlNoUpdates", "the server is down for 5 minutes", True, {SERVER_UP: "1x15 0x180"}, minutes=21),
+    Case("AdqlNoUpdates", "the server is down for 4 minutes", False, {SERVER_UP: "1x15 0x180"}, minutes=20),
     Case("AdqlNoUpdates", "a pause of 4 minutes", False, {APPLIED: "0+100x15 1500x180", **RUNNING}, minutes=19),
-    Case("AdqlNoUpdates", "the run is over", False, {APPLIED: "100x180", **OVER, 'up{job="parameter-server"}': "1x9"}),
+    Case("AdqlNoUpdates", "the run is over", False, {APPLIED: "100x180", **OVER, SERVER_UP: "1x9"}),
     Case("AdqlNoUpdates", "the replay service is down", False, {'up{job="replay"}': "0x180"}),
     Case("AdqlLearnerCrashLooping", "a start a minute", True, {STARTED: "0+60x180"}, labels=POD),
     Case("AdqlLearnerCrashLooping", "it never answers", True, {UP: "0x180"}, labels=POD),

@@ -47,8 +47,8 @@ ALERTS = [
   sum by ({RUN}) (rate(adql_updates_total{{outcome="applied"}}[2m])) == 0
   and on ({RUN}) {RUNNING}
 )
-or max by ({RUN}) {_among("up{}", "parameter-server")} == 0""",
-        "4m",
+or max by ({RUN}) {_among("max_over_time(up{}[2m])", "parameter-server")} == 0""",
+        "3m",
         "critical",
         "No update was applied for 5 minutes",
         "The run is not over, and its parameter server has applied no update for 5 minutes, or does not answer.",
