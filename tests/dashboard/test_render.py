@@ -119,8 +119,30 @@ def test_heat_map_shows_each_bucket_less_the_one_below_it_up_to_the_last_that_ha
         Curve("1.0", times, [5.0, 5.0]),
     )
     (mesh,) = figure.axes[0].collections
-    assert mesh.get_array().tolist() == [[2.0, 2.0], [3.0, 3.0]]
+    assert mesh.get_array()[:, :2].tolist() == [[2.0, 2.0], [3.0, 3.0]]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["≤ 0", "≤ 1"]
+
+
+def test_heat_map_shows_nothing_where_a_bucket_has_no_value():
+    figure = drawn(
+        panel("heatmap"),
+        Curve("0.0", [100.0, 101.0, 140.0], [2.0, 2.0, 2.0]),
+        Curve("1.0", [101.001, 103.0, 140.0, 500.0], [5.0, 5.0, 5.0, 5.0]),
+    )
+    (mesh,) = figure.axes[0].collections
+    shown = mesh.get_array()
+    assert shown.shape == (2, 61)
+    assert [[column, row.compressed().tolist()] for column, row in enumerate(shown.T) if row.count()] == [
+        [0, [2.0]],
+        [1, [2.0, 3.0]],
+        [40, [2.0, 3.0]],
+    ]
+
+
+@pytest.mark.parametrize("names", [[""], ["", "1.0"]])
+def test_series_that_is_no_bucket_is_left_out_of_a_heat_map(names):
+    figure = drawn(panel("heatmap"), *(Curve(name, [100.0], [1.0]) for name in names))
+    assert [said.get_text() for said in figure.axes[0].texts] == ([] if "1.0" in names else ["no data"])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +154,7 @@ def test_heat_map_shows_each_bucket_less_the_one_below_it_up_to_the_last_that_ha
         ("none", 12500.0, "12,500"),
         ("short", 2.5e6, "2.5 M"),
         ("cps", 12.0, "12/s"),
-        ("bytes", 2e6, "2 MB"),
+        ("Bps", 2e6, "2 MB/s"),
     ],
 )
 def test_numbers_are_written_in_the_unit_of_the_panel(unit, value, text):

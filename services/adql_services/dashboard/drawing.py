@@ -5,6 +5,7 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -107,20 +108,32 @@ def _plot(axes: Axes, curves: Sequence[Curve], span: Span) -> None:
 
 
 def _draw_heat_map(axes: Axes, curves: Sequence[Curve], span: Span) -> None:
-    """Curves are cumulative buckets: one is what it has more than the one below it."""
+    """Curves are cumulative buckets: one is what it has more than the one below it, where both are known."""
+    buckets = sorted((curve for curve in curves if curve.name), key=lambda curve: float(curve.name))
+    if not buckets:
+        _say(axes, "no data", 10)
+        return
     _frame(axes, span)
-    buckets = sorted(curves, key=lambda curve: float(curve.name))
-    times = sorted({time for curve in buckets for time in curve.times})
-    counts = np.diff([np.interp(times, curve.times, curve.values) for curve in buckets], axis=0, prepend=0.0)
-    used = max((number + 1 for number, row in enumerate(counts) if row.sum() > 0.5), default=1)
-    counts, buckets = counts[:used].clip(min=0.0), buckets[:used]
-    shown = np.ma.masked_less(counts, 1e-9)
-    mesh = axes.pcolormesh(_elapsed(times, span), np.arange(used), shown, cmap="Blues", shading="nearest")
+    counts = np.diff([_at_each_point(curve, span) for curve in buckets], axis=0, prepend=0.0)
+    times = span.start + span.step * np.arange(counts.shape[1])
+    used = max((number + 1 for number, row in enumerate(counts) if np.nansum(row) > 0.5), default=1)
+    counts, buckets = counts[:used], buckets[:used]
+    shown = np.ma.masked_where(~(counts >= 1e-9), counts)
+    mesh = axes.pcolormesh(_elapsed(times.tolist(), span), np.arange(used), shown, cmap="Blues", shading="nearest")
     bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02, fraction=0.05)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7, colors=MUTED, length=0)
     axes.set_yticks(range(used), [f"≤ {curve.name.removesuffix('.0')}" for curve in buckets])
     axes.grid(False)
+
+
+def _at_each_point(curve: Curve, span: Span) -> npt.NDArray[np.float64]:
+    """Returns the values of ``curve`` at the points of ``span``, NaN where it has none."""
+    values = np.full(round((span.last - span.start) / span.step) + 1, np.nan)
+    places = np.rint((np.array(curve.times) - span.start) / span.step).astype(int)
+    within = (places >= 0) & (places < len(values))
+    values[places[within]] = np.array(curve.values)[within]
+    return values
 
 
 def _frame(axes: Axes, span: Span) -> None:
@@ -169,8 +182,8 @@ def _formatter(unit: str) -> Formatter:
     """Returns what writes a number in one of Grafana's units."""
     if unit == "percentunit":
         return PercentFormatter(1.0, decimals=None)
-    if unit in ("bytes", "Bps"):
-        return EngFormatter("B/s" if unit == "Bps" else "B", places=None, sep=" ")
+    if unit == "Bps":
+        return EngFormatter("B/s", places=None, sep=" ")
     if unit == "s":
         return FuncFormatter(_duration)
     suffix = {"cps": "/s", "reqps": "/s"}.get(unit, "")
