@@ -114,7 +114,10 @@ def test_secret_that_is_not_there_is_told_by_its_name(kubectl):
 
 def test_cluster_that_does_not_answer_is_one_line(tmp_path):
     nowhere = {"clusters": [{"name": "n", "cluster": {"server": "https://127.0.0.1:1"}}], "current-context": "n"}
-    nowhere |= {"contexts": [{"name": "n", "context": {"cluster": "n", "user": "n"}}], "users": [{"name": "n", "user": {}}]}
+    nowhere |= {
+        "contexts": [{"name": "n", "context": {"cluster": "n", "user": "n"}}],
+        "users": [{"name": "n", "user": {}}],
+    }
     (tmp_path / "config").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **nowhere}))
     done = adql("k8s", "status", environ={"KUBECONFIG": str(tmp_path / "config")})
     assert done.returncode == 1 and done.stderr.count("\n") == 1

@@ -51,7 +51,7 @@ def test_another_word_makes_a_new_token_and_keeps_the_former_as_second(release: 
     assert second[1:] == [first] and second[0] != first
     release.upgrade("auth.rotation=one")
     assert tokens(release) == second
-    release.upgrade("auth.rotation=two")
+    release.upgrade("auth.rotation=2")
     third = tokens(release)
     assert third[1:] == second[:1] and third[0] not in second
 
@@ -73,7 +73,10 @@ def test_tokens_that_somebody_wrote_by_hand_are_kept(release: Release):
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ('(eq (.Values.auth.rotation | default "") (dig "metadata" "annotations" "adql/rotation" "" $live))', "false"),
+        (
+            '(eq $word (dig "metadata" "annotations" "adql/rotation" "" $live))',
+            "false",
+        ),
         ('(splitList "\\n" . | first)', '(splitList "\\n" . | last)'),
         ('dig "data" "password" "" $live', 'dig "data" "pasword" "" $live'),
     ],

@@ -5,7 +5,8 @@ that whoever has read the file before or after is known.
 {{- define "adql.tokens" -}}
 {{- $live := lookup "v1" "Secret" .Release.Namespace (include "adql.tokensSecret" .) | default dict -}}
 {{- $former := dig "data" "tokens" "" $live | b64dec -}}
-{{- if and $former (eq (.Values.auth.rotation | default "" | toString) (dig "metadata" "annotations" "adql/rotation" "" $live)) -}}
+{{- $word := .Values.auth.rotation | default "" | toString -}}
+{{- if and $former (eq $word (dig "metadata" "annotations" "adql/rotation" "" $live)) -}}
 {{- $former -}}
 {{- else -}}
 {{- printf "%s\n" (randAlphaNum 48) -}}
