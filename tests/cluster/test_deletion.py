@@ -50,7 +50,8 @@ def checker_image(cluster, built_images):
         Path(folder, "Dockerfile").write_text(dockerfile)
         run("docker", "build", "--quiet", "--tag", name, folder)
     load_into_cluster(name)
-    return name
+    yield name
+    run("docker", "image", "rm", name)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The README's own environment in an image of its own: actors act in it, a learner learns, and its goal is reached."""
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,15 @@ APART = ("--set", "learner.role=learner,learner.replicaCount=1,actor.enabled=tru
 
 
 @pytest.fixture
-def learner_tag(cluster: None, built_images: str, tmp_path: Path) -> str:
+def learner_tag(cluster: None, built_images: str, tmp_path: Path) -> Iterator[str]:
     """The tag of an image as the README makes it, on the images under test."""
     (dockerfile,) = blocks("README.md", "dockerfile")
     (tmp_path / "Dockerfile").write_text(dockerfile.replace("adql/learner:0.1.0", f"adql/learner:{built_images}"))
     (tmp_path / "my_package.py").write_text(blocks("README.md", "python")[0])
     run("docker", "build", "--quiet", "--tag", f"{IMAGE}:{built_images}", str(tmp_path))
     load_into_cluster(f"{IMAGE}:{built_images}")
-    return built_images
+    yield built_images
+    run("docker", "image", "rm", f"{IMAGE}:{built_images}")
 
 
 def words(command: str) -> list[str]:
