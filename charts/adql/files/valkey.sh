@@ -1,11 +1,14 @@
 # Starts the weight store: nothing is acknowledged before it is on the volume, nothing is evicted, and the one user may do
-# what libs/adql/parameters/store.py does. The password goes from its file into a hash in memory, and nowhere else.
+# what libs/adql/parameters/store.py does. The password goes from its file into a hash in memory, and nowhere else; with
+# another one in the file it ends, to be started again with that.
 set -eu
 umask 077
-hash="$(tr -d '\r\n' </run/secrets/store/password | sha256sum | cut -d ' ' -f 1)"
+hash_of() { tr -d '\r\n' </run/secrets/store/password | sha256sum | cut -d ' ' -f 1; }
+hash="$(hash_of)"
 printf '%s\n' 'user default off' \
   "user adql on #$hash ~adql:* resetchannels -@all +hmget +hgetall +hset +evalsha +script|load +config|get +info +ping +select" \
   >/run/valkey/users.acl
+(while sleep "${WATCH_SECONDS:-5}"; do [ ! -s /run/secrets/store/password ] || [ "$(hash_of)" = "$hash" ] || kill -TERM $$; done) &
 exec valkey-server --dir /data --aclfile /run/valkey/users.acl --save '' \
   --appendonly yes --appendfsync always --no-appendfsync-on-rewrite no --aof-load-truncated yes \
   --auto-aof-rewrite-min-size "$REWRITE_MIN_SIZE" --maxmemory "$MAXMEMORY" --maxmemory-policy noeviction "$@"

@@ -56,6 +56,8 @@ livenessProbe:
   httpGet: {path: /livez, port: side}
   periodSeconds: 10
   timeoutSeconds: 5
+  # What hangs has nothing left to save: it does not get the grace of what is told to end.
+  terminationGracePeriodSeconds: 10
 readinessProbe:
   httpGet: {path: /readyz, port: side}
   periodSeconds: 2

@@ -7,8 +7,10 @@ unknown outcome the caller reads the mark back before anything else.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -68,15 +70,22 @@ class WeightStore:
     """
 
     def __init__(
-        self, url: str, run: str, *, password: str | None = None, timeout_seconds: float = 2.0, state_bytes: int = 0
+        self,
+        url: str,
+        run: str,
+        *,
+        password: Callable[[], str] | None = None,
+        timeout_seconds: float = 2.0,
+        state_bytes: int = 0,
     ) -> None:
+        """``password`` is asked at each connection: it may be another one then."""
         self._key = f"adql:{run}"
         self.address = _without_secrets(url)
         """For people and logs."""
         self._state_bytes = state_bytes
         self._redis = redis.Redis.from_url(
-            url,
-            password=password,
+            url if password is None else _without_user(url),
+            credential_provider=None if password is None else _Credentials(url, password),
             socket_timeout=timeout_seconds + state_bytes / MIN_BYTES_PER_SECOND,
             socket_connect_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 0),
@@ -171,15 +180,38 @@ def open_store(settings: ParameterServerSettings, run: str, *, state_bytes: int 
     Raises:
         ConfigError: the password file cannot be read, or the address is none.
     """
+    secret = settings.redis_password_file
+    password = None if secret is None else partial(_password_in, secret)
     try:
-        secret = settings.redis_password_file
-        password = None if secret is None else secret.read_text(encoding="utf-8").strip()
+        if password:
+            password()
     except (OSError, ValueError) as error:
         raise ConfigError(f"ADQL_REDIS_PASSWORD_FILE={secret}: {error}; correct it") from None
     try:
         return WeightStore(settings.redis_url, run, password=password, state_bytes=state_bytes)
     except ValueError as error:
         raise ConfigError(f"ADQL_REDIS_URL: {error}; correct it") from None
+
+
+def _password_in(file: Path) -> str:
+    return file.read_text(encoding="utf-8").strip()
+
+
+class _Credentials(redis.CredentialProvider):
+    """The user whom the address names, with the password of now."""
+
+    def __init__(self, url: str, password: Callable[[], str]) -> None:
+        self._user, self._password = unquote(urlsplit(url).username or ""), password
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Returns them for a new connection."""
+        password = self._password()
+        return (self._user, password) if self._user else (password,)
+
+
+def _without_user(url: str) -> str:
+    user, at, _ = urlsplit(url).netloc.rpartition("@")
+    return url.replace(f"{user}{at}", "", 1)
 
 
 def _without_secrets(url: str) -> str:

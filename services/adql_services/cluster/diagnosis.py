@@ -123,7 +123,9 @@ def _waiting(pod: Tree, status: Tree, scene: Scene) -> str:
 
 def _image(pod: Tree, status: Tree) -> str:
     image = str(status.get("image") or own_container(pod)["image"])
-    own = f"`make images`, then `kind load docker-image {image}`, or " if "adql/" in image else ""
+    made = "`make images`, then " if "adql/" in image else ""
+    host, slash, _ = image.partition("/")
+    own = "" if slash and ("." in host or ":" in host) else f"{made}`kind load docker-image {image}`, or "
     return (
         f"has no image, {image} cannot be pulled: {own}name where it is by image.registry and image.tag, "
         "and global.imagePullSecrets if it asks who you are"

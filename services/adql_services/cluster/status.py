@@ -8,7 +8,7 @@ from adql.errors import AdqlError, RunFailedError
 from adql_services.cluster import diagnosis
 from adql_services.cluster.api import Cluster
 from adql_services.cluster.inside import Evaluation, RunStatus, State, run_status
-from adql_services.cluster.release import ACTOR, LEARNER, Release, container_of, find_release, name_of
+from adql_services.cluster.release import ACTOR, LEARNER, PARAMETER_SERVER, Release, container_of, find_release, name_of
 from adql_services.cluster.words import last_words
 
 Tree = dict[str, Any]
@@ -26,7 +26,8 @@ def status(cluster: Cluster, name: str) -> int:
         told: RunStatus | None = run_status(cluster, release)
         unknown = ""
     except AdqlError as error:
-        told, unknown = None, str(error)
+        none_runs = f"no {PARAMETER_SERVER} of release {release.name} runs"
+        told, unknown = None, str(error) if release.running(PARAMETER_SERVER) else none_runs
     sys.stdout.writelines(f"{line}\n" for line in (_run(told) if told else ["", f"run: {unknown}"]))
     troubles = list(_troubles(cluster, release, told))
     sys.stdout.writelines(f"\n{line}" for line in (f"! {trouble}" for trouble in troubles))
@@ -103,6 +104,8 @@ def _allowed(cluster: Cluster, kind: str) -> list[Tree]:
 
 
 def _missing(release: Release) -> Iterator[str]:
+    if not diagnosis.wanted(server := release.workloads[PARAMETER_SERVER]):
+        yield f"no parameter server is asked for: `kubectl scale statefulset {name_of(server)} --replicas=1`"
     for component, option in ((LEARNER, ""), (ACTOR, " --actors")):
         if component in release.workloads and not diagnosis.wanted(release.workloads[component]):
             yield f"no {component} is asked for, so nothing is learned: `adql k8s scale 2{option}`"

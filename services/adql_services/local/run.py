@@ -5,6 +5,7 @@ import time
 
 from adql.config import RunSpecification
 from adql.errors import AdqlError, InputError, RunFailedError
+from adql.parameters.course import read_moments
 from adql.types import OVER
 from adql_services.local.addresses import Rendezvous
 from adql_services.local.crew import STOP_SECONDS, Crew
@@ -135,13 +136,13 @@ class LocalRun:
         except OSError as error:
             failure = failure or self._unwritable(error)
         self._crew.wait(deadline)
-        if unwanted:
+        unclean = self._unclean()
+        if unwanted and unclean is None:
             self._drop(failure)
-            return failure
-        return failure or self._unclean()
+        return failure or unclean
 
     def _drop(self, failure: AdqlError | None) -> None:
-        gone = self._directory.discard()
+        gone = not self._has_begun() and self._directory.discard()
         if failure is None:
             path = self._directory.path
             self._view.say(
@@ -149,6 +150,10 @@ class LocalRun:
                 if gone
                 else f"stopped before it went on; {path} is as it was: go on with `adql resume {path}`"
             )
+
+    def _has_begun(self) -> bool:
+        """Whether the server has noted steps; a server that is slow or hangs did not tell of them."""
+        return any(moment.environment_steps for moment in read_moments(self._directory.progress))
 
     def _unclean(self) -> AdqlError | None:
         complaint = self._crew.complaint()
