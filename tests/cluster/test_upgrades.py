@@ -71,6 +71,21 @@ def test_token_is_replaced_without_a_failed_push(kubectl):
     assert tokens(release)[1:] == [former], "an upgrade without a change made a new token"
 
 
+def test_another_store_password_reaches_store_and_server_by_itself(kubectl):
+    helm = Helm("helm", kubectl.namespace)
+    release = install(helm, *NEVER, "--set", "evaluator.enabled=false")
+    release.wait_for_progress()
+    before = release.run()
+    kubectl("delete", "secret", "adql-valkey")
+    helm("upgrade", "adql", CHART, "--reset-then-reuse-values")  # the chart makes another one
+    wait_until(lambda: release.restarts() == 1, SECRET_SECONDS, release.story)
+    release.wait_ready(None, 5)
+    release.wait_for_progress()
+    assert release.run()["started_at"] == before["started_at"]
+    assert release.version() > before["state"]["version"]
+    assert release.restarts() == 1, "more than the store was started again"
+
+
 def test_tokens_are_in_no_environment_argument_or_log(kubectl):
     helm = Helm("helm", kubectl.namespace)
     release = install(helm, *NEVER)
