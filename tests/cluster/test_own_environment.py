@@ -1,5 +1,6 @@
 """The README's own environment in an image of its own: actors act in it, a learner learns, and its goal is reached."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +32,8 @@ def learner_tag(cluster: None, built_images: str, tmp_path: Path) -> Iterator[st
 def words(command: str) -> list[str]:
     """What the README tells to type after ``command``, for the own environment."""
     (block,) = [block for block in blocks("README.md", "sh") if f"{IMAGE}:v1" in block]
-    (line,) = [line for line in block.splitlines() if line.startswith(f"{command} ")]
-    return shlex.split(line)[1:]
+    (line,) = [line for line in block.splitlines() if re.match(rf"([A-Z]+=\S+ )?{command} ", line)]
+    return shlex.split(line.partition(f"{command} ")[2])
 
 
 def test_own_environment_is_acted_in_by_actors_and_learnt_by_a_learner(kubectl, learner_tag, tmp_path):
@@ -46,7 +47,6 @@ def test_own_environment_is_acted_in_by_actors_and_learnt_by_a_learner(kubectl, 
     roles = ("actor", "actor", "learner")
     wait_until(lambda: tuple(sorted(one["role"] for one in release.run()["sessions"])) == roles, 60, release.story)
     wait_until(lambda: release.run()["state"]["status"] == "reached", 180, release.story)
-    assert release.run()["name"] == "mine"
     scaled = adql("k8s", "scale", "3", "--actors", "--namespace", kubectl.namespace).stdout
     assert "deployment adql-actor: 2 actors before, now 3" in scaled
     release.wait_ready("actor", 3)

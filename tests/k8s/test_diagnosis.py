@@ -83,6 +83,14 @@ def test_claim_whose_volume_cannot_be_made_says_why():
     assert told("replay", pod("replay", None), scene=scene)[0].endswith("has no volume yet: quota is spent")
 
 
+def test_claim_that_finds_no_volume_says_what_the_scheduler_says():
+    scene = Scene(claims=[claim("replay", "fast")], classes=[{"metadata": {"name": "fast"}}])
+    said = "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind."
+    assert told("replay", pod("replay", None, conditions=pending(said)), scene=scene)[0].endswith(
+        f"no volume yet: {said}"
+    )
+
+
 def test_classes_that_nobody_may_ask_for_are_not_guessed():
     scene = Scene(claims=[claim("replay", None)])
     assert "has no volume yet" in told("replay", pod("replay", None), scene=scene)[0]

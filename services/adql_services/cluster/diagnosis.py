@@ -160,10 +160,10 @@ def _scheduled(pod: Tree) -> Tree:
 def _unscheduled(pod: Tree, scene: Scene) -> str:
     volumes = (volume.get("persistentVolumeClaim", {}) for volume in pod["spec"].get("volumes", []))
     own = {volume["claimName"] for volume in volumes if volume}
+    said = str(_scheduled(pod).get("message", ""))
     for claim in scene.claims:
         if name_of(claim) in own and claim["status"].get("phase") == "Pending":
-            return _unbound(claim, scene)
-    said = str(_scheduled(pod).get("message", ""))
+            return _unbound(claim, scene, said)
     if "Insufficient" in said:
         section = _section(pod)
         return f"{said} Make room: fewer learners (`adql k8s scale N`), smaller {section}.resources.requests, or a node"
@@ -172,7 +172,7 @@ def _unscheduled(pod: Tree, scene: Scene) -> str:
     return said or "it has not been scheduled yet"
 
 
-def _unbound(claim: Tree, scene: Scene) -> str:
+def _unbound(claim: Tree, scene: Scene, unscheduled: str) -> str:
     name, asked = name_of(claim), claim["spec"].get("storageClassName")
     names = sorted(name_of(one) for one in scene.classes or [])
     there = f"there are {', '.join(names)}" if names else "the cluster has none"
@@ -183,7 +183,7 @@ def _unbound(claim: Tree, scene: Scene) -> str:
         )
     if asked and scene.classes is not None and asked not in names:
         return f"claim {name} asks for StorageClass {asked}, which does not exist: {there}"
-    said = scene.event(name, "ProvisioningFailed", "FailedBinding")
+    said = scene.event(name, "ProvisioningFailed", "FailedBinding") or unscheduled
     return f"claim {name} has no volume yet" + (f": {said}" if said else "; its StorageClass may still be making one")
 
 

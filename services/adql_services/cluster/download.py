@@ -71,8 +71,6 @@ def _check_free(path: Path) -> None:
         raise InputError(f"{path} names no new folder; name another DIR, such as {path / 'run'}")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path} is there and not empty; name another DIR, or move it away")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder; make it, or name another DIR")
 
 
 @contextlib.contextmanager
@@ -83,6 +81,7 @@ def _beside(path: Path) -> Iterator[Path]:
         InputError: it, or what is put into it, cannot be written.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             yield folder
