@@ -67,7 +67,7 @@ def test_changed_file_reaches_a_service_that_starts_anew_with_it(container, tmp_
         f"tar -C {tmp_path} -cf - main.py | docker exec -i {container} tar -C {place.parent} --no-same-owner -xmf -"
     )
     run("sh", "-c", archive)
-    wait_until(lambda: "changed" in logs(), 60, logs)
-    assert logs().count("waiting for the weight store") == 2
+    wait_until(lambda: logs().count("waiting for the weight store") == 2, 60, logs)
+    assert "changed" in logs()
     run("docker", "stop", "--time", "10", container)
     assert json.loads(run("docker", "inspect", container))[0]["State"]["ExitCode"] in (0, 130, 143)

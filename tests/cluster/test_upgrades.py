@@ -42,6 +42,11 @@ def test_upgrade_to_another_chart_application_and_labels(helm, tmp_path):
     assert release.run()["started_at"] == began
 
 
+def refresh_secrets(release):
+    """A kubelet looks at a pod that changed at once, and at the others' Secrets within two minutes."""
+    release.kubectl("annotate", "pods", "--all", "--overwrite", "example.org/looked-at=now")
+
+
 def tokens(release):
     data = release.kubectl.get("secret", f"{release.prefix}-tokens")["data"]["tokens"]
     return base64.b64decode(data).decode().split()
@@ -60,6 +65,7 @@ def test_token_is_replaced_without_a_failed_push(kubectl):
     helm.upgrade("--set", "auth.rotation=once")
     assert tokens(release)[1:] == [former]
     assert tokens(release)[0] != former
+    refresh_secrets(release)
     for pod in release.pods():
         if pod["metadata"]["labels"]["app.kubernetes.io/component"] != "valkey":
             name = pod["metadata"]["name"]
@@ -78,6 +84,7 @@ def test_another_store_password_reaches_store_and_server_by_itself(kubectl):
     before = release.run()
     kubectl("delete", "secret", "adql-valkey")
     helm("upgrade", "adql", CHART, "--reset-then-reuse-values")  # the chart makes another one
+    refresh_secrets(release)
     wait_until(lambda: release.restarts() == 1, SECRET_SECONDS, release.story)
     release.wait_ready(None, 5)
     release.wait_for_progress()
