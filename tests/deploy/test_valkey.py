@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -95,6 +96,12 @@ def test_another_password_ends_it_and_who_asks_the_next_one_has_it(tmp_path: Pat
         assert found.process.wait(10) == 0
     with started(tmp_path, port), contextlib.closing(weights):
         wait_until(lambda: answers(weights))
+
+
+def test_kubernetes_changes_nothing_in_the_script():
+    """It makes one dollar of two, and puts variables where one stands before a name in parentheses."""
+    script = (CHART / "files" / "valkey.sh").read_text()
+    assert "$$" not in script and not re.search(r"\$\((MAXMEMORY|REWRITE_MIN_SIZE)\)", script)
 
 
 def answers(weights: WeightStore) -> bool:

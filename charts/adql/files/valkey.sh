@@ -8,7 +8,8 @@ hash="$(hash_of)"
 printf '%s\n' 'user default off' \
   "user adql on #$hash ~adql:* resetchannels -@all +hmget +hgetall +hset +evalsha +script|load +config|get +info +ping +select" \
   >/run/valkey/users.acl
-(while sleep "${WATCH_SECONDS:-5}"; do [ ! -s /run/secrets/store/password ] || [ "$(hash_of)" = "$hash" ] || kill -TERM $$; done) &
+# Kubernetes makes one dollar of two, so that the number of this process is written with braces.
+(while sleep "${WATCH_SECONDS:-5}"; do [ ! -s /run/secrets/store/password ] || [ "$(hash_of)" = "$hash" ] || kill -TERM "${$}"; done) &
 exec valkey-server --dir /data --aclfile /run/valkey/users.acl --save '' \
   --appendonly yes --appendfsync always --no-appendfsync-on-rewrite no --aof-load-truncated yes \
   --auto-aof-rewrite-min-size "$REWRITE_MIN_SIZE" --maxmemory "$MAXMEMORY" --maxmemory-policy noeviction "$@"
