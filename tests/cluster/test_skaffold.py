@@ -26,11 +26,11 @@ def test_file_is_what_its_published_schema_describes():
         jsonschema.validate(FILE | {"biuld": {}}, schema)
 
 
+@pytest.mark.skipif(not shutil.which("skaffold"), reason="skaffold is not installed; the schema was checked")
 @pytest.mark.parametrize("profile", [(), ("--profile", "dev")])
-def test_skaffold_itself_reads_it_where_it_is_installed(profile):
-    skaffold = shutil.which("skaffold") or "true"
-    said = run("env", "SKAFFOLD_UPDATE_CHECK=false", skaffold, "diagnose", "--yaml-only", *profile)
-    assert skaffold == "true" or ("target: dev" in said) == bool(profile)
+def test_skaffold_itself_reads_it(profile):
+    said = run("env", "SKAFFOLD_UPDATE_CHECK=false", "skaffold", "diagnose", "--yaml-only", *profile)
+    assert ("target: dev" in said) == bool(profile)
 
 
 @pytest.mark.parametrize("artifacts", [FILE["build"]["artifacts"], DEV["build"]["artifacts"]])

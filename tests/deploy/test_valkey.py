@@ -104,6 +104,20 @@ def test_kubernetes_changes_nothing_in_the_script():
     assert "$$" not in script and not re.search(r"\$\((MAXMEMORY|REWRITE_MIN_SIZE)\)", script)
 
 
+def test_file_that_holds_no_text_is_an_outage_until_it_does(store: Store, tmp_path: Path):
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    url = f"redis://adql@127.0.0.1:{store.port}/0"
+    with contextlib.closing(
+        open_store(ParameterServerSettings(redis_url=url, redis_password_file=file), "x")
+    ) as weights:
+        file.write_bytes(b"\xff")
+        with pytest.raises(StoreUnavailableError, match="UnicodeDecodeError"):
+            weights.mark()
+        file.write_text(PASSWORD)
+        assert weights.mark() is None
+
+
 def answers(weights: WeightStore) -> bool:
     with contextlib.suppress(StoreUnavailableError):
         weights.mark()

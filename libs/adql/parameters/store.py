@@ -168,7 +168,7 @@ class WeightStore:
     def _asked(self, operation: Callable[[], Any]) -> Any:
         try:
             return operation()
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, OSError, UnicodeError) as error:  # the last two of the password's file, too
             message = f"weight store: {type(error).__name__}: {error}"
             kind = StoreRefusedError if isinstance(error, redis.ResponseError) else StoreUnavailableError
             raise kind(message, retry_after_ms=200) from error
