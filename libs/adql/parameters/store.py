@@ -168,7 +168,7 @@ class WeightStore:
     def _asked(self, operation: Callable[[], Any]) -> Any:
         try:
             return operation()
-        except (redis.RedisError, OSError, UnicodeError) as error:  # the last two of the password's file, too
+        except (redis.RedisError, OSError) as error:
             message = f"weight store: {type(error).__name__}: {error}"
             kind = StoreRefusedError if isinstance(error, redis.ResponseError) else StoreUnavailableError
             raise kind(message, retry_after_ms=200) from error
@@ -204,8 +204,15 @@ class _Credentials(redis.CredentialProvider):
         self._user, self._password = unquote(urlsplit(url).username or ""), password
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """Returns them for a new connection."""
-        password = self._password()
+        """Returns them for a new connection.
+
+        Raises:
+            redis.ConnectionError: there is no password now; of any other error redis-py would keep the connection.
+        """
+        try:
+            password = self._password()
+        except (OSError, UnicodeError) as error:
+            raise redis.ConnectionError(f"no password: {error}") from None
         return (self._user, password) if self._user else (password,)
 
 
