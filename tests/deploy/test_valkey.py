@@ -112,7 +112,7 @@ def test_file_that_holds_no_text_is_an_outage_until_it_does(store: Store, tmp_pa
         open_store(ParameterServerSettings(redis_url=url, redis_password_file=file), "x")
     ) as weights:
         file.write_bytes(b"\xff")
-        with pytest.raises(StoreUnavailableError, match="no password: .*can't decode"):
+        with pytest.raises(StoreUnavailableError, match=r"no password: .*can't decode"):
             weights.mark()
         file.write_text(PASSWORD)
         assert weights.mark() is None
