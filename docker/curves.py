@@ -1,12 +1,15 @@
-"""Says in one line where the curves are, of what really answers, and stays until it is told to end.
+"""Says in one line where the curves are, of what really answers, and in another one when the run is over.
 
-It stays since ``docker compose up --wait`` takes a container that ended for one that failed.
+It stays until it is told to end, since ``docker compose up --wait`` takes a container that ended for one that failed.
 """
 
 import os
 import signal
 import sys
+import time
 import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 PLACES = {
@@ -16,6 +19,14 @@ PLACES = {
 """Where each is asked, and the variable that holds the address for people."""
 SECONDS = 5.0
 TOLD = Path("/tmp/told")
+SERVER = "http://parameter-server:8421/metrics"
+OVER = {
+    "reached": "the run reached its goal",
+    "budget": "the run has spent its budget",
+    "plateau": "the run is on its plateau",
+}
+"""By status; the parameter server's log calls it by the same words."""
+RESULTS = "mkdir -p runs/compose && docker compose run --rm -T results | tar -x -C runs/compose"
 
 
 def answers(address: str) -> bool:
@@ -36,14 +47,58 @@ def line() -> str:
     return f"{told} ({' and '.join(missing)} not running)" if missing else told
 
 
-def main() -> None:
-    """Says it, and waits for a signal."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    sys.stdout.write(f"{line()}\n")
-    sys.stdout.flush()
-    TOLD.touch()
+def looks(address: str) -> Iterator[dict[str, float]]:
+    """Yields the parameter server's figures again and again, whenever it answers."""
     while True:
-        signal.pause()
+        time.sleep(SECONDS)
+        try:
+            with urllib.request.urlopen(address, timeout=SECONDS) as answer:
+                page = answer.read().decode()
+        except (OSError, HTTPException):
+            continue
+        yield figures_of(page)
+
+
+def figures_of(page: str) -> dict[str, float]:
+    """Returns what a page for Prometheus says, by name with labels."""
+    lines = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}
+
+
+def end(figures: dict[str, float]) -> str | None:
+    """Returns what came of a run that is over; None while it goes on, or waits for an evaluation."""
+    over = [words for status, words in OVER.items() if figures.get(f'adql_run_status{{status="{status}"}}')]
+    if not over or figures["adql_evaluations_waiting"]:
+        return None
+    mean, steps = figures.get("adql_evaluation_return"), figures["adql_run_learner_steps"]
+    worth = "no evaluation" if mean is None else f"mean return {mean:.1f}"
+    return f"{over[0]}: {worth} at {steps:,.0f} learner steps; its folder with the report: {RESULTS}; Ctrl-C ends"
+
+
+def ends(looks: Iterator[dict[str, float]]) -> Iterator[str]:
+    """Yields a line at each end of a run, when a second look finds the same: the last evaluation may be on its way."""
+    before, said = None, False
+    for figures in looks:
+        now = end(figures)
+        if now is not None and now == before and not said:
+            yield now
+        said = now is not None and (said or now == before)
+        before = now
+
+
+def say(text: str) -> None:
+    """Says it at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Says it, until a signal comes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    say(line())
+    TOLD.touch()
+    for text in ends(looks(SERVER)):
+        say(text)
 
 
 if __name__ == "__main__":

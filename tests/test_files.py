@@ -1,12 +1,14 @@
 """Files that are whole, whatever stops a write."""
 
+import errno
 import fcntl
+import os
 import subprocess
 import sys
 
 import pytest
 
-from adql.files import append_lines, hold_lock, write_atomically
+from adql.files import append_lines, check_writable, hold_lock, write_atomically
 
 HOLDER = """
 import sys
@@ -83,3 +85,16 @@ def test_file_that_was_removed_before_it_was_locked_is_no_lock(tmp_path, monkeyp
     monkeypatch.setattr(fcntl, "flock", remove_first)
     with pytest.raises(FileNotFoundError):
         hold_lock(lock)
+
+
+def test_folder_is_tried_by_a_write_that_is_synced_and_leaves_nothing(tmp_path, monkeypatch):
+    check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    def fails(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}'"):
+        check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []

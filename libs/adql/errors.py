@@ -4,6 +4,7 @@
     ├── InputError                    what a person typed is wrong: exit code 2, HTTP 422
     │   ├── ConfigError                 a key of the run specification
     │   ├── EnvironmentUnusableError    an environment that cannot be used
+    │   │   └── EnvironmentMissingError     its package is not installed here
     │   ├── CheckpointError             a stored file that is corrupt
     │   │   └── ForeignCheckpointError    whole, but of another run or configuration
     │   └── MissingExtraError           an optional package that has to be installed
@@ -27,7 +28,8 @@
     ├── RateLimitedError              429, with the time to wait
     ├── UnavailableError              503, with the time to wait
     │   ├── StoreUnavailableError
-    │   │   └── StoreRefusedError       it answers and refuses: nothing was written
+    │   │   ├── StoreRefusedError       it answers and refuses: nothing was written
+    │   │   └── StoreCredentialsError   it refuses user or password, or there is none to be had
     │   └── TransportError              the other side could not be reached (client side only)
     └── RunFailedError                exit code 1
         ├── EnvironmentFailedError      the environment's own code raised while it was played
@@ -73,6 +75,12 @@ class EnvironmentUnusableError(InputError):
     """It does not exist, is not allowed, or has spaces or answers that cannot be used."""
 
     kind = "environment"
+
+
+class EnvironmentMissingError(EnvironmentUnusableError):
+    """Its package, or what that needs, is not installed here, or nothing that is registers it."""
+
+    kind = "environment_missing"
 
 
 class CheckpointError(InputError):
@@ -234,6 +242,12 @@ class StoreRefusedError(StoreUnavailableError):
     """The weight store answers and refuses, as when it is full: nothing was written."""
 
     kind = "store_refused"
+
+
+class StoreCredentialsError(StoreUnavailableError):
+    """The weight store refuses user or password, or there is no password to be had now."""
+
+    kind = "store_credentials"
 
 
 class TransportError(UnavailableError):

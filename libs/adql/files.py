@@ -3,11 +3,14 @@
 import errno
 import fcntl
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 Opener = Callable[[Path], BinaryIO]
+PROBE_BYTES = 8_192
+"""As many as a new watermark has: of a full disk an empty file says nothing."""
 
 
 def open_for_writing(path: Path) -> BinaryIO:
@@ -38,6 +41,22 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], open_file: Open
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def check_writable(directory: Path) -> None:
+    """Writes and syncs a file without a name in ``directory``.
+
+    Only who writes finds out about rights, a file system that is read-only now, quotas, inodes and bytes.
+
+    Raises:
+        OSError: it cannot be written; names it.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+            file.write(bytes(PROBE_BYTES))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(directory)) from None
 
 
 def append_lines(path: Path, lines: str, *, sync: bool = True) -> None:

@@ -158,7 +158,7 @@ def _parser() -> _Parser:
     ):
         add(commands)
     command_line.add(commands, _completing)
-    container_commands.add(commands, os.environ)
+    container_commands.add(commands, os.environ, _completing)
     return parser
 
 
@@ -365,12 +365,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _load_for_server(options: argparse.Namespace) -> "RunSpecification":
-    from adql.errors import EnvironmentUnusableError
+    from adql.errors import EnvironmentMissingError
 
     try:
         return _load(options)
-    except EnvironmentUnusableError as error:
-        raise EnvironmentUnusableError(
+    except EnvironmentMissingError as error:
+        raise EnvironmentMissingError(
             f"{error}; the {options.service} needs no environment where environment.signature is set: "
             "`adql config show` prints it"
         ) from None

@@ -1,6 +1,8 @@
 """``docker compose up`` on a real engine: it trains, it ends, it goes on, and nobody sees a secret."""
 
 import json
+import shlex
+import subprocess
 import time
 import urllib.request
 
@@ -8,12 +10,19 @@ import pytest
 
 from tests.cluster.commands import run
 from tests.cluster.stack import END_SECONDS, Terminal, new_stack
+from tests.readme import blocks
+from tests.system.launched import adql
 from tests.waiting import wait_until
 
 SERVICES = ("valkey", "parameter-server", "replay", "learner", "evaluator", "prometheus", "curves")
 ENDLESS = "environment: {id: CartPole-v1}\ntraining: {goal: 501, environment_steps: 1000000000}\n"
 """No return is over the goal."""
-GOAL_SECONDS, BACK_SECONDS, UP_SECONDS = 600, 120, 240
+SHORT = "training: {goal: 501, environment_steps: 4000}\nevaluation: {every_learner_steps: 500, episodes: 2}\n"
+OF_A_TRAINING = {
+    "run.yaml", "command.txt", "summary.json", "evaluations.csv", "episodes.csv", "progress.csv", "report.html",
+    "policy-best.safetensors", "policy-last.safetensors", "watermark", "checkpoints", "store", "replay", "logs",
+}  # fmt: skip
+GOAL_SECONDS, BACK_SECONDS, UP_SECONDS, REFUSED_SECONDS = 600, 120, 240, 60
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +48,13 @@ def unbuilt(built_images):
     run("docker", "rmi", "--no-prune", f"adql/service:{tag}", f"adql/learner:{tag}")
 
 
-def test_one_command_builds_trains_to_the_goal_and_says_where_the_curves_are(unbuilt, tmp_path):
+def test_one_command_builds_trains_to_the_goal_and_says_where_the_curves_are_and_the_end(unbuilt, tmp_path):
     with new_stack(tmp_path, unbuilt) as stack, Terminal(stack) as terminal:
         wait_until(lambda: terminal.is_up, 600, lambda: terminal.text)
         assert f"the curves: Prometheus http://127.0.0.1:{stack.prometheus_port} (Grafana not" in terminal.text
         stack.wait_until(lambda: all(stack.is_healthy(service) for service in SERVICES), 30)
-        stack.wait_until(lambda: stack.about_the_run()["state"]["status"] == "reached", GOAL_SECONDS)
+        wait_until(lambda: "the run reached its goal: mean return " in terminal.text, GOAL_SECONDS, stack.story)
+        assert stack.about_the_run()["state"]["status"] == "reached"
         begun = time.monotonic()
         assert terminal.press_ctrl_c() == 0, terminal.text
         assert time.monotonic() - begun < END_SECONDS
@@ -149,6 +159,63 @@ def test_ctrl_c_loses_nothing_and_the_next_up_goes_on_with_the_run(stack):
     assert stack.version() > seen and again["updates"]["applied"] >= seen[1]
 
 
+def line_of_the_readme(part):
+    (line,) = [line for block in blocks("README.md", "sh") for line in block.splitlines() if part in line]
+    return line
+
+
+def results(stack, folder):
+    """Types what the README tells to type, and returns the summary in the folder that comes of it."""
+    told = line_of_the_readme(" results | ").replace("docker compose", shlex.join(stack.command()))
+    told = told.replace("runs/compose", str(folder))
+    done = subprocess.run(["bash", "-ec", told], env=stack.environment, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert {part.name for part in folder.iterdir()} - {"activity.json"} == OF_A_TRAINING
+    assert "Training return" in (folder / "report.html").read_text()
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_results_come_as_the_folder_of_a_training_without_an_evaluator_and_after_the_end(built_images, tmp_path):
+    (tmp_path / "run.yaml").write_text(f"environment: {{id: CartPole-v1}}\n{SHORT}")
+    with new_stack(tmp_path, built_images, ADQL_RUN_FILE=str(tmp_path / "run.yaml")) as stack:
+        stack("up", "--detach", "--wait", "--wait-timeout", str(UP_SECONDS))
+        stack.wait_until(lambda: stack.about_the_run()["state"]["status"] == "budget", GOAL_SECONDS)
+        stack.wait_until(lambda: stack.about_the_run()["evaluations"]["reported"], GOAL_SECONDS)
+        stack("stop", "evaluator")
+        summary = results(stack, tmp_path / "first")
+        assert (summary["status"], summary["goal"]) == ("budget", 501)
+        assert json.loads(adql("evaluate", tmp_path / "first", "--episodes", 2, "--json").stdout)["episodes"] == 2
+        refused = stack.tried("run", "--rm", "-T", "--env", "ADQL_DIRECTORY=/kept/other", "results")
+        assert refused.returncode == 2 and "set ADQL_RUN=adql" in refused.stdout
+        stack("stop")
+        refused = stack.tried("run", "--rm", "-T", "results")
+        assert refused.returncode == 1 and "`docker compose up --detach --wait parameter-server`" in refused.stdout
+        stack("up", "--detach", "--wait", "parameter-server")
+        again = results(stack, tmp_path / "again")
+        assert again["environment_steps"] == summary["environment_steps"] >= 4000
+
+
+def test_own_environment_is_learnt_by_an_image_of_its_own_whose_package_no_server_has(built_images, tmp_path):
+    (dockerfile,) = blocks("README.md", "dockerfile")
+    (folder := tmp_path / "my-learner").mkdir()
+    (folder / "Dockerfile").write_text(dockerfile.replace("adql/learner:0.1.0", f"adql/learner:{built_images}"))
+    (folder / "my_package.py").write_text(blocks("README.md", "python")[0])
+    image = f"my-learner:{built_images}-compose"
+    run("docker", "build", "--quiet", "--tag", image, str(folder))
+    try:
+        shown = line_of_the_readme("> my-run.yaml").replace("my-learner", image)
+        (tmp_path / "my-run.yaml").write_text(run(*shlex.split(shown.partition(" > ")[0])))
+        own = {"ADQL_LEARNER_IMAGE": image, "ADQL_RUN_FILE": str(tmp_path / "my-run.yaml"), "ADQL_RUN": "mine"}
+        with new_stack(tmp_path, built_images, **own) as stack:
+            stack("up", "--detach", "--wait", "--wait-timeout", str(UP_SECONDS))
+            stack.wait_until(lambda: stack.about_the_run()["state"]["status"] == "reached", GOAL_SECONDS)
+            playing = [*stack.containers("learner"), *stack.containers("evaluator")]
+            assert {container["Config"]["Image"] for container in playing} == {image}
+            assert stack.within("replay", "python", "-c", "import my_package").returncode != 0
+    finally:
+        run("docker", "image", "rm", image)
+
+
 WRONG = {
     "algorithm: {gama: 0.9}": "adql: error: algorithm.gama: unknown key; did you mean algorithm.gamma?",
     "environment: {id: CartPol-v1}": "adql: error: environment.id='CartPol-v1' is not registered; near are CartPole-v1",
@@ -171,11 +238,11 @@ def test_other_algorithm_under_the_same_name_is_refused_in_one_line_and_the_run_
     kept = stack.variables["ADQL_RUN_FILE"]
     (tmp_path / "run.yaml").write_text(f"{ENDLESS}algorithm: {{gamma: 0.9}}\n")
     stack.variables["ADQL_RUN_FILE"] = str(tmp_path / "run.yaml")
-    refused = stack.tried("up", "--detach")
+    refused = stack.tried("up", seconds=REFUSED_SECONDS)
     assert refused.returncode == 1, refused.stdout
-    assert stack.tried("up", "--detach", "--no-deps", "parameter-server").returncode == 0
-    said = "run 'adql' was started with another configuration: algorithm.gamma was 0.99, now 0.9"
-    stack.wait_until(lambda: said in stack("logs", "parameter-server"), BACK_SECONDS)
+    (line,) = [line for line in refused.stdout.splitlines() if "adql: error" in line]
+    assert "run 'adql' was started with another configuration: algorithm.gamma was 0.99, now 0.9; take" in line
+    assert not [c["Name"] for c in stack.containers("parameter-server") if c["RestartCount"]]
     stack.variables["ADQL_RUN_FILE"] = kept
     stack("up", "--detach", "--wait", "--wait-timeout", str(UP_SECONDS))
     assert stack.about_the_run()["state"]["run_id"] == before["state"]["run_id"]

@@ -79,28 +79,26 @@ def test_eight_learners_and_all_else_are_scheduled(kubectl):
     assert release.restarts() == 0
 
 
-def test_new_name_is_a_new_run_and_another_learning_rate_under_the_old_one_is_refused(kubectl):
+def test_new_name_is_a_new_run_and_another_discount_under_an_old_one_is_refused(kubectl):
     helm = Helm("helm", kubectl.namespace)
     release = install(helm, *NEVER)
     release.wait_for_progress()
-    first = release.run()
+    first, version = release.run(), release.version()
     helm.upgrade("--set", "run.run.name=second")
     release.wait_for_progress()
     assert release.run()["name"] == "second"
 
-    helm.upgrade("--set", "run.run.name=adql")
-    again = wait_until(lambda: release.run() if release.run().get("name") == "adql" else None, 120, release.story)
-    assert again["started_at"] == first["started_at"]
-    version = release.version()
-
-    words = ("--reset-then-reuse-values", "--set", "run.algorithm.gamma=0.5")
-    helm("upgrade", "adql", CHART, *words)
+    words = ("upgrade", "adql", CHART, "--reset-then-reuse-values", "--set")
+    helm(*words, "run.run.name=adql,run.algorithm.gamma=0.5")  # of what is not the live run the server alone knows
     said = wait_until(lambda: refusal(release), 120, release.story)
     assert "another configuration" in said or "configuration differs" in said
-    helm("upgrade", "adql", CHART, "--reset-then-reuse-values", "--set", "run.algorithm.gamma=0.99")
+    helm(*words, "run.algorithm.gamma=0.99")
     release.wait_ready(None, 6)
     assert release.run()["started_at"] == first["started_at"]
     assert release.version() >= version
+
+    assert "run.algorithm.gamma was 0.99, now 0.5" in helm.refuses(*words, "run.algorithm.gamma=0.5")
+    release.wait_ready(None, 6)
 
 
 def refusal(release):

@@ -179,6 +179,42 @@ def test_wrong_token_is_told_with_the_secret_to_look_at(release):
     release.kubectl("rollout", "status", "deployment/adql-learner")
 
 
+def test_volume_that_cannot_be_written_is_told_by_its_component_and_training_goes_on(release):
+    wait_until(lambda: "!" not in adql_status(release), 60, lambda: adql_status(release))
+    stateful = ("parameter-server", "replay")
+    for component in stateful:
+        release.kubectl("exec", f"adql-{component}-0", "--", "chmod", "-R", "a-w", "/data/adql")
+    said = k8s(release, "status", code=1)
+    for component in stateful:
+        assert f"! the volume of {component} cannot be written (Permission denied)" in said
+    release.wait_for_progress()
+    for component in stateful:
+        release.kubectl("exec", f"adql-{component}-0", "--", "chmod", "-R", "u+w", "/data/adql")
+    wait_until(lambda: "!" not in adql_status(release), 120, lambda: adql_status(release))
+
+
+def test_store_that_lost_the_run_is_put_back_by_one_command(release):
+    assert "has lost nothing" in k8s(release, "restore", code=2)
+    epoch = release.run()["state"]["epoch"]
+    lose_store(release)
+    wait_until(lambda: "on Kubernetes with `adql k8s restore`" in adql_status(release), 120, release.story)
+    assert "its parameter server goes on with it" in k8s(release, "restore")
+    release.wait_ready("parameter-server", 1)
+    assert release.run()["state"]["epoch"] > epoch
+    release.wait_for_progress()
+    assert "not found" in release.kubectl("get", "pod", "adql-parameter-server-restore", check=False)
+
+
+def lose_store(release: Release) -> None:
+    """Empties the store while no server is there to write it again."""
+    release.kubectl("scale", "statefulset", "adql-parameter-server", "--replicas=0")
+    release.kubectl("wait", "--for=delete", "pod/adql-parameter-server-0", "--timeout=120s")
+    release.kubectl("exec", "adql-valkey-0", "--", "sh", "-c", "rm -r /data/*")
+    release.kubectl("delete", "pod", "adql-valkey-0", "--grace-period=0", "--force")
+    release.wait_ready("valkey", 1)
+    release.kubectl("scale", "statefulset", "adql-parameter-server", "--replicas=1")
+
+
 def test_download_of_a_run_that_is_over_needs_no_evaluator(release, tmp_path):
     helm = Helm("helm", release.kubectl.namespace)
     short = ("--set", "run.run.name=short", "--set", "run.training.environment_steps=4000", "--force-conflicts")

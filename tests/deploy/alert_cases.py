@@ -16,6 +16,7 @@ VERSION, DURABLE, COMMITTED = (
     "adql_last_commit_timestamp_seconds{}",
 )
 RETURN = "adql_evaluation_return{}"
+UNWRITABLE = 'adql_volume_write_failing{pod="learner-1"}'
 STARTED = 'adql_process_start_time_seconds{job="learner", pod="learner-1"}'
 UP = 'up{job="learner", pod="learner-1"}'
 SERVER_UP = 'up{job="parameter-server"}'
@@ -123,6 +124,9 @@ CASES = [
     Case("AdqlNoCommit", "the store takes nothing", True, {VERSION: "0+9x180", DURABLE: "9x180", COMMITTED: "60x180"}),
     Case("AdqlNoCommit", "nothing is left to commit", False, {VERSION: "9x180", DURABLE: "9x180", COMMITTED: "60x180"}),
     Case("AdqlNoCommit", "commits go on", False, {VERSION: "1+9x180", DURABLE: "0+9x180", COMMITTED: "0+60x180"}),
+    Case("AdqlVolumeUnwritable", "a write fails", True, {UNWRITABLE: "0x10 1x170"}, labels=POD),
+    Case("AdqlVolumeUnwritable", "it is written again", False, {UNWRITABLE: "0x10 1x5 0x165"}),
+    Case("AdqlVolumeUnwritable", "it failed for a minute", False, {UNWRITABLE: "0x10 1x2 0x168"}, minutes=12),
     Case("AdqlReturnFalling", "it fell from 400 to 50", True, {RETURN: "20+20x19 50x180", **RUNNING}, minutes=60),
     Case("AdqlReturnFalling", "negative returns fell", True, {RETURN: "-500+20x20 -450x180", **RUNNING}, minutes=60),
     Case("AdqlReturnFalling", "it rises", False, {RETURN: "20+3x180", **RUNNING}, minutes=100),

@@ -22,6 +22,7 @@ _placement = {
         {"maxSkew": 2, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
     ],
     "priorityClassName": "training",
+    "runtimeClassName": "sandboxed",
     "podLabels": {"team": "rl"},
     "podAnnotations": {"example.org/owner": "somebody"},
     "terminationGracePeriodSeconds": 77,

@@ -21,7 +21,8 @@ TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 EXAMPLE = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^${}]*))?\}")
+"""The innermost ones: a default may hold others."""
 SETTINGS = {
     "parameter-server": ParameterServerSettings,
     "replay": ReplayServerSettings,
@@ -30,12 +31,16 @@ SETTINGS = {
 }
 MOST_SECONDS = 30
 every_service = pytest.mark.parametrize("name", SERVICES)
-every_lasting_service = pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"prepare"}))
+ONCE = {"prepare", "results"}
+"""Those that do one thing and end."""
+every_lasting_service = pytest.mark.parametrize("name", sorted(SERVICES.keys() - ONCE))
 
 
 def resolved(text: str) -> str:
     """Returns ``text`` as it is without any .env."""
-    return VARIABLE.sub(lambda found: found[2], text)
+    while VARIABLE.search(text):
+        text = VARIABLE.sub(lambda found: found[2] or "", text)
+    return text
 
 
 def seconds(text: str) -> int:
@@ -54,12 +59,12 @@ def mounts(name: str) -> dict[str, dict]:
 
 
 def users_of(volume: str) -> set[str]:
-    return {name for name in SERVICES if any(mount["source"] == volume for mount in mounts(name).values())}
+    return {name for name in SERVICES if any(mount.get("source") == volume for mount in mounts(name).values())}
 
 
 def test_all_services_are_there():
     shown = {"prometheus", "grafana", "curves"}
-    assert SERVICES.keys() == {"prepare", "valkey", *SETTINGS, *shown}
+    assert SERVICES.keys() == {*ONCE, "valkey", *SETTINGS, *shown}
 
 
 @every_service
@@ -106,9 +111,16 @@ def test_each_image_of_ours_is_built_once_from_its_target():
 
 
 def test_every_variable_has_a_default_and_stands_with_it_in_the_example():
-    used = VARIABLE.findall(TEXT)
-    assert {name: default for name, default in used if name != "VARIABLE"} == EXAMPLE
-    assert len(set(used)) - 1 == len(EXAMPLE), "a variable has two defaults"
+    used = {*VARIABLE.findall(TEXT), *VARIABLE.findall(VARIABLE.sub("", TEXT))} - {("VARIABLE", "default")}
+    assert dict(used) | {"ADQL_LEARNER_IMAGE": ""} == EXAMPLE  # its default is made of others
+    assert len(used) == len(EXAMPLE), "a variable has two defaults"
+
+
+def test_own_image_is_that_of_learners_and_evaluator_and_nobody_builds_over_it():
+    own = {name for name, service in SERVICES.items() if "ADQL_LEARNER_IMAGE" in service["image"]}
+    assert own == {"learner", "evaluator"}
+    assert not any("build" in SERVICES[name] for name in own)
+    assert all(SERVICES[name]["pull_policy"] == "never" for name in own)
 
 
 def test_variables_of_the_example_do_no_harm_where_the_program_sees_them():
@@ -170,11 +182,11 @@ def longest_end(name: str) -> int:
 
 def test_all_end_within_thirty_seconds_at_the_worst():
     assert 10 <= seconds(SERVICES["parameter-server"]["stop_grace_period"])
-    assert max(longest_end(name) for name in SERVICES if name != "prepare") <= MOST_SECONDS
+    assert max(longest_end(name) for name in SERVICES.keys() - ONCE) <= MOST_SECONDS
 
 
 def test_secrets_are_files_that_only_those_who_need_them_mount():
-    assert users_of("tokens") == {"prepare", *SETTINGS}
+    assert users_of("tokens") == {*ONCE, *SETTINGS}
     assert users_of("store-password") == {"prepare", "valkey", "parameter-server"}
     for name in SERVICES.keys() - {"prepare"}:
         assert all(m["read_only"] for m in mounts(name).values() if m["target"].startswith("/run/secrets"))

@@ -1,15 +1,17 @@
 """The two small programs of docker-compose.yml: what is made before the services start, and what is said after."""
 
 import importlib.util
-import os
 import stat
-import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
+from prometheus_client import generate_latest
 
+from adql.agent.environments import resolve
+from adql.config import load_specification, to_yaml
+from adql.telemetry import metrics
+from adql.types import OVER
 from tests.deploy.shipped import ROOT
 
 
@@ -21,15 +23,15 @@ def program(name):
 
 
 @pytest.fixture
-def prepare(tmp_path, monkeypatch):
+def prepare(tmp_path):
     """Runs the program on files of this test."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # as in an image, where adql is
     module = program("prepare")
     run_file = tmp_path / "run.yaml"
     run_file.write_text("environment: {id: CartPole-v1}\n")
 
     def run(*words):
-        return module.main(list(words), str(run_file), str(tmp_path / "tokens"), str(tmp_path / "password"))
+        kept = str(tmp_path / "kept")
+        return module.main(list(words), str(run_file), str(tmp_path / "tokens"), str(tmp_path / "password"), kept)
 
     return run
 
@@ -78,6 +80,79 @@ def test_wrong_run_specification_is_one_line_and_makes_nothing(prepare, tmp_path
     assert not (tmp_path / "tokens").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("a: [1", "adql", "ADQL_RUN_FILE=./mine.yaml is not YAML"),
+        ("training: {learners: 2}", "My Run", "(run.name is set by ADQL_RUN)"),
+    ],
+)
+def test_what_is_wrong_is_called_by_the_variable_that_people_set(
+    prepare, tmp_path, monkeypatch, capfd, text, name, said
+):
+    monkeypatch.setenv("ADQL_RUN_FILE", "./mine.yaml")
+    monkeypatch.setenv("ADQL_RUN__NAME", name)
+    (tmp_path / "run.yaml").write_text(text)
+    assert prepare() == 2
+    assert said in capfd.readouterr().err
+
+
+def test_own_environment_without_its_shapes_is_told_how_to_get_them(prepare, tmp_path, capfd):
+    (tmp_path / "run.yaml").write_text("environment: {id: 'nowhere:MyEnv-v0', allow: [nowhere]}\n")
+    assert prepare() == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "cannot import 'nowhere'" in line and "ADQL_LEARNER_IMAGE" in line and "environment.signature" in line
+
+
+@pytest.mark.parametrize("name", ["Pendulum-v1", "CartPol-v1"])
+def test_mistake_in_an_environment_whose_package_is_there_is_told_alone(prepare, tmp_path, capfd, name):
+    (tmp_path / "run.yaml").write_text(f"environment: {{id: 'gymnasium:{name}', allow: [gymnasium]}}\n")
+    assert prepare() == 2
+    assert "ADQL_LEARNER_IMAGE" not in capfd.readouterr().err
+
+
+@pytest.fixture
+def kept_run(tmp_path):
+    """The specification of a run that was started, as its parameter server keeps it."""
+    file = tmp_path / "kept" / "adql" / "run.yaml"
+    file.parent.mkdir(parents=True)
+    specification = load_specification(tmp_path / "run.yaml", environ={})
+    environment = resolve(specification.environment)
+    file.write_text(to_yaml(specification.model_copy(update={"environment": environment})))
+    return file
+
+
+def test_other_algorithm_under_the_name_of_a_kept_run_is_one_line_and_makes_nothing(prepare, kept_run, tmp_path, capfd):
+    (tmp_path / "run.yaml").write_text("environment: {id: CartPole-v1}\nalgorithm: {gamma: 0.9}\n")
+    assert prepare() == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("adql: error: run 'adql' was started with another configuration: algorithm.gamma was 0.99")
+    assert line.endswith(
+        "take the old values, or another run.name (ADQL_RUN under docker compose, run.run.name in the chart's values)"
+    )
+    assert not (tmp_path / "tokens").exists()
+
+
+def test_other_budget_or_another_name_goes_on(prepare, kept_run, tmp_path, monkeypatch):
+    (tmp_path / "run.yaml").write_text("environment: {id: CartPole-v1}\ntraining: {environment_steps: 9000}\n")
+    assert prepare() == 0
+    (tmp_path / "run.yaml").write_text("environment: {id: CartPole-v1}\nalgorithm: {gamma: 0.9}\n")
+    monkeypatch.setenv("ADQL_RUN__NAME", "other")
+    assert prepare() == 0
+
+
+def test_rotation_starts_nothing_and_asks_for_no_run_that_could_go_on(prepare, kept_run, tmp_path):
+    assert prepare() == 0
+    (tmp_path / "run.yaml").write_text("environment: {id: CartPole-v1}\nalgorithm: {gamma: 0.9}\n")
+    assert (prepare(), prepare("rotate")) == (2, 0)
+    assert len(secrets_in(tmp_path)[0]) == 2
+
+
+def test_kept_run_that_cannot_be_read_is_left_to_the_parameter_server(prepare, kept_run):
+    kept_run.write_text("algorithm: {of_an_older_version: 1}\n")
+    assert prepare() == 0
+
+
 def test_another_word_than_rotate_is_refused(prepare, capfd):
     assert prepare("rotat") == 2
     assert capfd.readouterr().err == "prepare: rotat: not known here; write nothing, or rotate for a new token\n"
@@ -111,6 +186,39 @@ def test_line_names_what_answers_by_an_address_for_people(curves):
     assert (
         module.line() == "the curves: Grafana http://127.0.0.1:3000/d/adql-learning, Prometheus http://127.0.0.1:9090"
     )
+
+
+RUNNING = {
+    'adql_run_status{status="running"}': 1.0,
+    'adql_run_status{status="reached"}': 0.0,
+    'adql_run_status{status="budget"}': 0.0,
+    "adql_evaluations_waiting": 0.0,
+    "adql_run_learner_steps": 9008.0,
+}
+REACHED = RUNNING | {'adql_run_status{status="reached"}': 1.0, "adql_evaluation_return": 498.55}
+SPENT = RUNNING | {'adql_run_status{status="budget"}': 1.0}
+
+
+def test_end_of_a_run_is_said_once_with_what_came_of_it_and_the_way_to_its_report():
+    module = program("curves")
+    looks = [RUNNING, REACHED, REACHED, REACHED, RUNNING, SPENT | {"adql_evaluations_waiting": 1.0}, SPENT, SPENT]
+    reached, spent = module.ends(iter(looks))
+    assert reached.startswith("the run reached its goal: mean return 498.6 at 9,008 learner steps; ")
+    assert spent.startswith("the run has spent its budget: no evaluation at 9,008 learner steps; ")
+    for document in ("README.md", "README.zh.md"):
+        assert module.RESULTS in (ROOT / document).read_text(encoding="utf-8")
+    assert reached.endswith(f"{module.RESULTS}; Ctrl-C ends")
+
+
+def test_figures_are_those_of_the_parameter_servers_own_page():
+    module = program("curves")
+    for status in module.OVER:
+        metrics.RUN_STATUS.labels(status)
+    page = generate_latest(metrics.PARAMETER_SERVER).decode()
+    figures = module.figures_of(page)
+    assert REACHED.keys() - figures.keys() == {'adql_run_status{status="running"}', "adql_evaluation_return"}
+    assert "# TYPE adql_evaluation_return gauge" in page
+    assert set(module.OVER) == set(OVER) and module.end(figures) is None
 
 
 def test_line_says_what_does_not_run(curves):

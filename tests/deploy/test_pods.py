@@ -274,6 +274,7 @@ def test_placement_reaches_every_pod_that_it_is_said_for():
     wanted = FEATURES["placement"]["learner"]
     for component in COMPONENTS:
         pod = render(FEATURES["placement"]).component(component)["spec"]["template"]
+        assert pod["spec"]["runtimeClassName"] == "sandboxed"
         for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "terminationGracePeriodSeconds"):
             assert pod["spec"][key] == wanted[key]
         assert pod["spec"]["containers"][0]["resources"] == wanted["resources"]
@@ -285,7 +286,7 @@ def test_helm_test_runs_where_learners_run_with_what_their_environment_needs():
     card = FEATURES["graphics cards"]
     rendered = render(merged(FEATURES["placement"], FEATURES["extras"], card))
     learner, pod = rendered.component("learner")["spec"]["template"]["spec"], dict(rendered.pods())["adql-test"]["spec"]
-    for key in ("nodeSelector", "tolerations", "priorityClassName"):
+    for key in ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName"):
         assert pod[key] == learner[key]
     assert "affinity" not in pod
     (container,), (own,) = pod["containers"], learner["containers"]

@@ -10,7 +10,7 @@ import yaml
 from tests.deploy.copies import with_bug
 from tests.deploy.features import FEATURES
 from tests.deploy.releases import Release, fresh
-from tests.deploy.rendering import CHART, Rendered, merged, render, render_anew, texts, values_of
+from tests.deploy.rendering import CHART, ROOT, Rendered, merged, render, render_anew, texts, values_of
 from tests.readme import blocks
 
 TOKENS, STORE = "adql-tokens", "adql-valkey"
@@ -54,6 +54,24 @@ def test_another_word_makes_a_new_token_and_keeps_the_former_as_second(release: 
     release.upgrade("auth.rotation=2")
     third = tokens(release)
     assert third[1:] == second[:1] and third[0] not in second
+
+
+def test_rollback_brings_back_the_tokens_of_its_revision_and_two_more_words_put_them_out_of_use(release: Release):
+    release.install()
+    (first,) = tokens(release)
+    release.upgrade("auth.rotation=one")
+    release.rollback(1)
+    assert tokens(release) == [first]
+    release.upgrade("auth.rotation=two")
+    assert first in tokens(release)[1:]
+    release.upgrade("auth.rotation=three")
+    assert first not in tokens(release)
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh.md", "charts/adql/README.md"])
+def test_documents_that_explain_rotation_say_what_a_rollback_brings_back(document: str):
+    told = (ROOT / document).read_text(encoding="utf-8").partition("`auth.rotation`")[2]
+    assert "`helm rollback`" in told[:300]
 
 
 def test_rotation_leaves_the_pods_and_the_password_alone(release: Release):
@@ -159,7 +177,7 @@ def checksums(rendered: Rendered) -> dict[str, Any]:
 def test_pods_roll_when_the_run_changes_and_not_when_secrets_are_made_anew():
     before = checksums(render())
     assert before == checksums(render_anew()) and before["adql-valkey"] is None
-    after = checksums(render(values_of("run.training.environment_steps=1000")))
+    after = checksums(render(values_of("run.training.environment_steps=5000")))
     assert [name for name in before if before[name] != after[name]] == [
         name for name in before if name not in (STORE, "adql-test")
     ]

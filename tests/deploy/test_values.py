@@ -22,6 +22,7 @@ from tools.chart.schema import RUN
 
 TREE = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+NUMBERS = json.loads((CHART / "files" / "numbers.json").read_text(encoding="utf-8"))
 
 
 def refusal(values: dict[str, Any]) -> str:
@@ -61,9 +62,6 @@ def test_unknown_key_is_refused_by_name(assignment: str, place: str, key: str):
         ("redis.external.url=http://x", "/redis/external/url"),
         ("run.update.rule=mean", "/run/update/rule"),
         ("run.algorithm.gamma=2", "/run/algorithm/gamma"),
-        ("run.algorithm.gamma=1.5", "/run/algorithm/gamma"),
-        ("run.algorithm.learning_rate=fast", "/run/algorithm/learning_rate"),
-        ("run.training.goal=high", "/run/training/goal"),
         ("commonLabels.a=1", "/commonLabels/a"),
         ("autoscaling.minReplicas=0", "/autoscaling/minReplicas"),
         ("controller.minReplicas=0", "/controller/minReplicas"),
@@ -72,6 +70,46 @@ def test_unknown_key_is_refused_by_name(assignment: str, place: str, key: str):
 )
 def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
     assert f"at '{place}'" in refusal(values_of(assignment))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("run.algorithm.gamma=2", "at '/run/algorithm/gamma': maximum: got 2, want 1"),
+        ("run.algorithm.gamma=1.5", "run.algorithm.gamma is 1.5, and has to be at most 1"),
+        ("run.algorithm.gamma=high", 'run.algorithm.gamma is "high", and has to be a number such as 0.5'),
+        ("run.training.goal=1e400", 'run.training.goal is "1e400", and has to be a number such as 0.5'),
+        ("run.algorithm.gamma=.5", 'run.algorithm.gamma is ".5", and has to be a number such as 0.5'),
+        ("run.algorithm.batch_size=0", "at '/run/algorithm/batch_size': minimum: got 0, want 1"),
+        ("run.algorithm.learning_rate=0.0", "run.algorithm.learning_rate is 0.0, and has to be more than 0"),
+        ("run.algorithm.optimizer.beta1=1.0", "run.algorithm.optimizer.beta1 is 1.0, and has to be less than 1"),
+        ("run.algorithm.target.tau=10e-1", ""),
+        ("run.durability.lease_seconds=0.05", "run.durability.lease_seconds is 0.05, and has to be at least 0.1"),
+        ("run.exploration.epsilon=7", "at '/run/exploration/epsilon': maximum: got 7, want 1"),
+        ("run.replay.samples_per_insert=-1", "at '/run/replay/samples_per_insert': exclusiveMinimum: got -1, want 0"),
+        ("run.training.goal=high", 'run.training.goal is "high", and has to be a number such as 0.5'),
+        ("run.environment.max_episode_steps=0", "at '/run/environment/max_episode_steps': minimum: got 0, want 1"),
+        ("learner.replicaCount=-1", "at '/learner/replicaCount': minimum: got -1, want 0"),
+        ("controller.intervalSeconds=0.0", "controller.intervalSeconds is 0.0, and has to be more than 0"),
+        ("controller.coolDownSeconds=0.5", ""),
+    ],
+)
+def test_number_out_of_its_bounds_is_refused_in_one_line_with_key_value_and_bound(assignment: str, said: str):
+    """Written into a file or given to ``--set``, which makes texts of fractions."""
+    if not said:
+        render(values_of(assignment))
+        return
+    (line,) = [line for line in refusal(values_of(assignment)).splitlines() if line.startswith("- ") or "error" in line]
+    assert line.endswith(said)
+
+
+def test_texts_are_held_to_the_same_bounds_as_numbers():
+    for key, bounds in NUMBERS.items():
+        for word, bound in bounds.items():
+            just = bound if word.startswith("exclusive") else bound + (1e-6 if word == "maximum" else -1e-6)
+            complete = nested(key.replace(".final", ".initial"), 0.5)  # a schedule has a start
+            assert f"at '/{key.replace('.', '/')}': {word}" in refusal(merged(complete, nested(key, just)))
+            assert f"{key} is {just:f}, and has to be" in refusal(merged(complete, nested(key, f"{just:f}")))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +152,7 @@ def test_wrong_value_is_refused_by_its_key(assignment: str, place: str):
         (("actor.enabled=true", "learner.role=actor"), ("actor.enabled", "nobody learns", "learner.role=learner")),
         (("valkey.rewriteMinSize=64mb",), ("valkey.rewriteMinSize 64mb is less than 256mb", "raise it")),
         (("valkey.rewriteMinSize=4gb",), ("rewriteMinSize 4gb does not fit into valkey.persistence.size 2Gi", "raise")),
+        (("valkey.image.tag=",), ("valkey.image.tag and valkey.image.digest are both empty", "set one of them")),
         (("valkey.maxmemory=300mb",), ("maxmemory 300mb does not fit into", "limits.memory 256Mi", "lower")),
     ],
 )
@@ -142,6 +181,8 @@ def test_way_out_of_an_impossible_combination_is_one():
     render(values_of("redis.external.url=redis://x", "valkey.enabled=false"))
     render(values_of("run.network.kind=nature", "image.learner.repository=adql/learner-torch"))
     render(values_of("run.network.kind=nature", "image.learner.repository=example.org/mine"))
+    render(values_of("valkey.image.tag=", f"valkey.image.digest={DIGEST}"))
+    render(values_of("valkey.image.tag=", "valkey.enabled=false", "redis.external.url=redis://store"))
     render(values_of("valkey.enabled=false", "redis.external.url=redis://user@store:6379/0"))
 
 
@@ -162,7 +203,7 @@ def open_places(schema: Any, path: str = "") -> set[str]:
     """Objects in a schema that take any key and any value, below ``path``."""
     if "$ref" in schema:
         return open_places(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], path)
-    found = {path} if schema.get("type") == "object" and schema.get("additionalProperties", True) is True else set()
+    found = {path} if "object" in schema.get("type", "") and schema.get("additionalProperties", True) is True else set()
     for name, part in schema.get("properties", {}).items():
         found |= open_places(part, f"{path}.{name}".lstrip("."))
     for part in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else [])):

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 from websocket import WebSocketTimeoutException
 
-from adql.errors import AdqlError, NotFoundError
+from adql.errors import AdqlError, ConflictError, NotFoundError
 from adql_services.cluster.api import Forwarded
 from adql_services.cluster.execution import RESULT, STDERR, STDOUT, Execution
+from adql_services.cluster.release import name_of
 
 Tree = dict[str, Any]
 READY = {"ready": True, "restartCount": 0, "state": {"running": {}}}
@@ -57,7 +58,12 @@ def event(about: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z
     return {"involvedObject": {"name": about}, "reason": reason, "message": message, "lastTimestamp": at}
 
 
-def run_status(status: str = "running", free: float = 0.5) -> Tree:
+def room(free: float = 0.5, trouble: str = "") -> Tree:
+    """What ``adql pod room`` prints."""
+    return {"bytes": 1_000_000, "free_bytes": int(1_000_000 * free), "trouble": trouble}
+
+
+def run_status(status: str = "running") -> Tree:
     """What ``adql pod status`` prints."""
     state = {
         "status": status, "learners": 2, "epoch": 1, "version": 250, "durable_epoch": 1, "durable_version": 248,
@@ -77,7 +83,7 @@ def run_status(status: str = "running", free: float = 0.5) -> Tree:
         "activity_seconds": {"learner-0": {"push": 1.0}}, "updates": {"applied": 250}, "updates_by_slot": {"0": 250},
         "environment_steps_by_slot": {"0": 8_000}, "sessions": [], "staleness": None, "staleness_counts": {},
     }  # fmt: skip
-    return {"run": run, "evaluations": [result], "volume": {"bytes": 1_000, "free_bytes": int(1_000 * free)}}
+    return {"run": run, "evaluations": [result]}
 
 
 class Frames:
@@ -138,6 +144,9 @@ class ClusterDouble:
         self.scaled: dict[str, int] = {}
         self.refused: dict[str, AdqlError] = {}
         """Kinds of objects that it does not tell of, and why."""
+        self.removed: list[str] = []
+        self.ends: Tree = {}
+        """How the container of a pod that is started ends, by the name of the pod."""
         self.refusal = ""
         """Why ports of its pods cannot be reached."""
 
@@ -164,6 +173,21 @@ class ClusterDouble:
     def follow(self, name: str, container: str, lines: int | None = None) -> Iterator[str]:
         yield from self.log(name, container).splitlines()
 
+    def start(self, pod: Tree) -> None:
+        if any(name == pod["metadata"]["name"] for name in map(name_of, self.kinds["pods"])):
+            raise ConflictError("already exists")
+        self.kinds["pods"].append({**pod, "status": self.ends})
+
+    def pod(self, name: str) -> Tree:
+        found = next((one for one in self.kinds["pods"] if name_of(one) == name), None)
+        if found is None:
+            raise NotFoundError(f"no pod {name}")
+        return found
+
+    def remove(self, pod: str) -> None:
+        self.removed.append(pod)
+        self.kinds["pods"] = [one for one in self.kinds["pods"] if name_of(one) != pod]
+
     def scale(self, deployment: str, replicas: int) -> None:
         self.scaled[deployment] = replicas
 
@@ -176,8 +200,8 @@ class ClusterDouble:
         return Forwarded(here, lambda: self.refusal)
 
     def execute(self, name: str, container: str, command: list[str]) -> Execution:
-        assert (name, container, command[:2]) == ("adql-parameter-server-0", "parameter-server", ["adql", "pod"])
-        return self.answers[command[2]]()
+        assert (name, command[:2]) == (f"adql-{container}-0", ["adql", "pod"])
+        return self.answers[f"{container} room" if command[2] == "room" else command[2]]()
 
 
 def healthy(learners: int = 2, **more: Any) -> ClusterDouble:
@@ -192,4 +216,6 @@ def healthy(learners: int = 2, **more: Any) -> ClusterDouble:
         **more,
     )
     cluster.answers["status"] = lambda: executed(msgspec.json.encode(run_status()))
+    for one in ("parameter-server", "replay"):
+        cluster.answers[f"{one} room"] = lambda: executed(msgspec.json.encode(room()))
     return cluster

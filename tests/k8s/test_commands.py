@@ -29,6 +29,7 @@ from tests.k8s.objects import (
     frames_of,
     healthy,
     pod,
+    room,
     run_status,
     waiting,
     workload,
@@ -83,7 +84,7 @@ def test_status_of_an_image_that_is_too_old_to_answer_says_so(capsys):
     cluster = healthy()
     refusal = b"adql: error: argument COMMAND: invalid choice: 'pod' (choose from ...); see `adql --help`"
     cluster.answers["status"] = lambda: executed(b"", refusal, 2)
-    assert "run: the parameter server's image is older than this adql; `helm upgrade`" in told(cluster, capsys, 1)
+    assert "run: the service's image is older than this adql; `helm upgrade`" in told(cluster, capsys, 1)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_status_of_an_image_of_another_version_says_so(capsys, answer, said):
     cluster = healthy()
     cluster.answers["status"] = lambda: executed(answer)
     (line,) = [line for line in told(cluster, capsys, 1).splitlines() if line.startswith("run: ")]
-    assert line.startswith("run: the parameter server's image is of another version than this adql (") and said in line
+    assert line.startswith("run: the service's image is of another version than this adql (") and said in line
     assert line.endswith("`helm upgrade` to its images")
 
 
@@ -123,10 +124,30 @@ def test_status_of_a_cluster_that_goes_away_meanwhile_is_a_failure():
         status(cluster, "adql")
 
 
-def test_status_of_a_full_volume(capsys):
+@pytest.mark.parametrize("component", ["parameter-server", "replay"])
+@pytest.mark.parametrize(
+    ("free", "trouble", "said"),
+    [
+        (0.01, "", "has 0 of 1 MB left: give its claim more room"),
+        (
+            0.0,
+            "No space left on device",
+            "has 0 of 1 MB left, and it cannot be written (No space left on device): give its claim",
+        ),
+        (0.5, "Permission denied", "cannot be written (Permission denied): user 10001 needs to"),
+    ],
+)
+def test_status_of_a_volume_that_takes_nothing_more(capsys, component, free, trouble, said):
     cluster = healthy()
-    cluster.answers["status"] = lambda: executed(msgspec.json.encode(run_status(free=0.01)))
-    assert "! the parameter server's volume has 0 of 0 MB left" in told(cluster, capsys, 1)
+    cluster.answers[f"{component} room"] = lambda: executed(msgspec.json.encode(room(free, trouble)))
+    assert f"! the volume of {component} {said}" in told(cluster, capsys, 1)
+
+
+def test_status_of_a_volume_that_takes_something_but_not_all(capsys):
+    cluster, came = healthy(), run_status()
+    came["run"]["volume_trouble"] = "a checkpoint: [Errno 30] Read-only file system"
+    cluster.answers["status"] = lambda: executed(msgspec.json.encode(came))
+    assert "! the volume of parameter-server cannot be written (a checkpoint: [Errno 30]" in told(cluster, capsys, 1)
 
 
 @pytest.mark.parametrize(("state", "code"), [("running", 1), ("reached", 0)])

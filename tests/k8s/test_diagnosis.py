@@ -1,9 +1,11 @@
 """What is said of each thing that can be wrong with a release, and which way out is named."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from adql_services.cluster.diagnosis import Scene, pod_troubles, volume_troubles
-from adql_services.cluster.inside import Volume
+from adql_services.cluster.diagnosis import Scene, pod_troubles, room_troubles
+from adql_services.cluster.inside import Room
 from adql_services.cluster.release import Release, container_of
 from tests.k8s.objects import READY, claim, event, pod, waiting, workload
 
@@ -223,6 +225,24 @@ def test_component_that_is_scaled_to_0_is_no_trouble():
     [(1e9, 2e8, False), (1e9, 5e7, True), (1e12, 5e10, False), (1e12, 9e8, True), (0, 0, False)],
 )
 def test_volume_is_told_before_it_is_full(total, free, told):
-    found = list(volume_troubles(Volume(int(total), int(free))))
+    found = list(room_troubles("replay", Room(int(total), int(free), "")))
     assert bool(found) == told
     assert not told or f"{free / 1e6:,.0f} of {total / 1e6:,.0f} MB left" in found[0]
+
+
+def test_what_was_said_of_a_former_pod_of_the_name_is_not_told_again():
+    old, new = event("adql-replay-0", "FailedMount", "no such secret"), event("adql-replay-0", "FailedMount", "no node")
+    old["involvedObject"]["uid"], new["involvedObject"]["uid"] = "old", "new"
+    starting = pod("replay", waiting("ContainerCreating"))
+    starting["metadata"]["uid"] = "new"
+    assert told("replay", starting, scene=Scene(events=[old])) == []
+    assert told("replay", starting, scene=Scene(events=[old, new])) == ["adql-replay-0 cannot start: no node"]
+
+
+@pytest.mark.parametrize(("seconds", "told_of"), [(2, False), (60, True)])
+def test_container_that_has_just_started_is_given_the_time_it_takes(seconds, told_of):
+    running = {"ready": False, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    quiet, complaining = Scene(now=now), Scene(now=now, last_words=lambda pod, previous: "no room")
+    assert bool(told("replay", pod("replay", running), scene=quiet)) == told_of
+    assert told("replay", pod("replay", running), scene=complaining) == ["adql-replay-0 runs and is not ready: no room"]

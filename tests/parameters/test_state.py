@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from adql.errors import CheckpointError
+from adql.errors import CheckpointError, ConfigError
 from adql.parameters.state import State
 from tests.parameters.servers import commit, owning_server, push_many, tiny_specification
 
@@ -30,6 +30,11 @@ def test_state_reads_back_what_was_written(state):
 def test_arrays_are_written_raw_and_uncopied(state):
     blob = state.blobs()["parameters"]
     assert np.shares_memory(np.frombuffer(blob, np.float32), state.parameters)
+
+
+def test_other_configuration_is_refused_with_the_key_that_a_command_line_and_values_of_the_chart_have(state):
+    with pytest.raises(ConfigError, match=r"gamma was 0.99, now 0.5; .* run\.name \(.*, run\.run\.name in the ch"):
+        state.record.identity.check(tiny_specification(update={"rule": "gradient"}, algorithm={"gamma": 0.5}))
 
 
 def test_missing_or_torn_field_is_refused(state):

@@ -190,7 +190,7 @@ def test_durable_settings_are_accepted(store):
         ("appendonly", "no", "yes", "yes"),
         ("no-appendfsync-on-rewrite", "yes", "no", "no"),
         ("maxmemory-policy", "allkeys-lru", "noeviction", "noeviction"),
-        ("auto-aof-rewrite-min-size", str(2**20), "256mb", "at least 268435456"),
+        ("auto-aof-rewrite-min-size", str(2**20), "256mb", "at least 268435456; .*ADQL_VALKEY_REWRITE_MIN_SIZE"),
     ],
 )
 def test_setting_that_could_lose_updates_is_refused_by_name(store, client, setting, value, default, needed):

@@ -165,6 +165,26 @@ def test_whole_snapshot_to_fall_back_on_is_kept_until_there_are_two_newer_ones(t
     assert [file.stem for file in snapshots.files()] == [f"{2:020d}", f"{0:020d}"]
 
 
+def test_snapshots_that_are_passed_over_say_what_is_used_in_their_place(tmp_path):
+    table, snapshots = filled(), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    for number in (1, 2):
+        (tmp_path / f"{number:020d}.snapshot").write_bytes(segments.MAGIC + b"half a segm")
+    whole = snapshots.files()[-1]
+    refused = snapshots.restore(make_table(incarnation=2))
+    said = "is corrupt: it ends before its tail"
+    assert [str(one) for one in refused] == [f"{tmp_path}/{n:020d}.snapshot {said}; {whole} is used" for n in (2, 1)]
+    assert snapshots.newest() == whole
+
+
+def test_only_snapshot_that_is_corrupt_says_that_the_table_begins_empty(tmp_path):
+    snapshots = Snapshots(tmp_path, "run")
+    (tmp_path / f"{0:020d}.snapshot").write_bytes(segments.MAGIC + b"half a segm")
+    (refused,) = snapshots.restore(table := make_table())
+    assert str(refused).endswith("its tail; no other one is whole, so the table begins empty")
+    assert len(table) == 0 and snapshots.newest() is None
+
+
 def test_snapshot_that_cannot_be_read_is_passed_over(tmp_path, monkeypatch):
     table, snapshots = filled(), Snapshots(tmp_path, "run")
     for _ in range(2):
@@ -213,7 +233,9 @@ def test_inserts_during_a_snapshot_neither_tear_it_nor_leave_a_gap(tmp_path, mon
 def test_a_snapshot_of_another_run_or_layout_is_refused(tmp_path):
     table = filled()
     Snapshots(tmp_path, "run").write(table, table.state())
-    with pytest.raises(CheckpointError, match="another run or configuration"):
+    with pytest.raises(
+        CheckpointError, match=r"another run or configuration; .*in the chart's values another run\.run\.name"
+    ):
         Snapshots(tmp_path, "other").restore(make_table())
     foreign = TransitionSchema((SCHEMA.columns[0]._replace(shape=(5,)), *SCHEMA.columns[1:]), actions=3)
     with pytest.raises(CheckpointError, match="another run or configuration"):

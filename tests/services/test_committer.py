@@ -18,6 +18,7 @@ from adql_services.parameter_server import committer
 from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
 from adql_services.parameter_server.opening import Opened, manifest
+from adql_services.runtime.volume import VolumeWatch
 from tests.parameters.servers import SIZE, owning_server, push_many, tiny_specification
 from tests.services.store_double import StoreDouble
 
@@ -42,7 +43,12 @@ def volume(tmp_path):
 def committer_of(machine, store, volume) -> Committer:
     opened = Opened(machine, store, volume, "owner", machine.snapshot(store.held))
     return Committer(
-        opened, commits=Beacon(), changes=Beacon(), on_commit=lambda: None, on_available=lambda available: None
+        opened,
+        commits=Beacon(),
+        changes=Beacon(),
+        on_commit=lambda: None,
+        on_available=lambda available: None,
+        watch=VolumeWatch(),
     )
 
 
@@ -258,7 +264,7 @@ def test_attempts_of_unknown_outcome_take_a_bounded_place_and_an_old_one_that_ho
     assert machine.durable == machine.version and store.held.owner == "owner"
 
 
-def test_end_without_room_for_the_last_checkpoint_is_a_failure_that_names_what_is_safe(
+def test_end_without_room_for_the_last_checkpoint_is_a_failure_that_names_reason_and_what_is_safe(
     machine, store, volume, monkeypatch
 ):
     monkeypatch.setattr(volume.checkpoints, "write", no_space)
@@ -268,8 +274,9 @@ def test_end_without_room_for_the_last_checkpoint_is_a_failure_that_names_what_i
         push_many(machine, machine.register("both").identifier, 1)
         await committing.finish()
 
-    with pytest.raises(RunFailedError, match=r"without a last checkpoint.*everything up to 1\.1.*make room"):
+    with pytest.raises(RunFailedError, match=r"without a last checkpoint.*everything up to 1\.1") as failed:
         asyncio.run(scenario())
+    assert "cannot be written (a checkpoint: [Errno 28] No space left on device): give it room" in str(failed.value)
 
 
 def lose_the_answer(store, state):

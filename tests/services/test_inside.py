@@ -4,17 +4,18 @@ import io
 import json
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
 
 from adql.bundle import read_bundle
 from adql.config import ParameterServerSettings
-from adql.errors import RunFailedError
+from adql.errors import InputError, RunFailedError
 from adql.parameters.policies import StoredPolicy
 from adql.types import Account
 from adql.wire.evaluation_client import EvaluationResult
-from adql_services.parameter_server.inside import STATUS, export, status
+from adql_services.parameter_server.inside import STATUS, export, folder, status
 from tests.services.pushes import push
 from tests.system.launched import ENVIRONMENT
 from tests.waiting import wait_until
@@ -47,11 +48,10 @@ def exported(settings, folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_status_has_the_run_its_evaluations_and_the_room_that_is_left(settings, evaluated):
+def test_status_has_the_run_and_its_evaluations(settings, evaluated):
     told = status(settings)
     assert told["run"]["state"]["environment_steps"] == 50
     assert [result["mean"] for result in told["evaluations"]] == [4.0]
-    assert 0 < told["volume"]["free_bytes"] <= told["volume"]["bytes"]
 
 
 def test_export_of_a_run_that_goes_on_is_all_that_a_report_needs(server, client, settings, evaluated, tmp_path):
@@ -105,6 +105,33 @@ def test_server_that_does_not_answer_is_told_in_one_line(server, settings):
     server.terminate()
     with pytest.raises(RunFailedError, match=r"the parameter server does not tell of its run: .*; see its log"):
         status(settings)
+
+
+def test_folder_of_another_run_than_the_servers_is_refused(settings, evaluated, tmp_path):
+    (tmp_path / "other").mkdir()
+    elsewhere = settings.model_copy(update={"directory": tmp_path / "other"})
+    with pytest.raises(InputError, match=r"other is not of the run '.*' that the parameter server has; set ADQL_RUN="):
+        folder(elsewhere, io.BytesIO(), lambda *_: "")
+
+
+def test_folder_is_that_of_a_training_with_its_report(settings, evaluated, tmp_path):
+    (place := tmp_path / "place").mkdir()
+    environ = ENVIRONMENT | {
+        "ADQL_LISTEN": settings.listen, "ADQL_DIRECTORY": str(settings.directory), "ADQL_AUTH": "false",
+        "TMPDIR": str(place),
+    }  # fmt: skip
+    words = [sys.executable, "-m", "adql_services.cli", "pod", "folder"]
+    came = subprocess.run(words, env=environ, capture_output=True, check=False, timeout=60)
+    assert came.returncode == 0, came.stderr
+    assert not list(place.iterdir())
+    with tarfile.open(fileobj=io.BytesIO(came.stdout)) as tar:
+        assert {(member.uid, member.mode) for member in tar} == {(0, 0o755), (0, 0o644)}
+    subprocess.run(["tar", "-x", "-C", place], input=came.stdout, check=True, timeout=60)  # as people do
+    summary = json.loads((place / "summary.json").read_text())
+    assert (summary["status"], summary["evaluation"]["mean_return"]) == ("running", 4.0)
+    assert summary["process_restarts"] is None
+    assert "Learner steps" in (place / "report.html").read_text()
+    assert StoredPolicy.read(place / "policy-best.safetensors").metadata["run"] == "adql"
 
 
 def test_words_in_the_container_go_by_the_servers_own_variables(server, settings, evaluated, tmp_path):

@@ -115,4 +115,7 @@ def test_evaluator_of_another_configuration_than_the_other_run_ends_as_at_its_st
     with ServerProcess(tmp_path / "server", run, redis_url) as server, evaluator_process(tmp_path, server) as process:
         with in_place_of(server, tmp_path / "other", run.model_copy(update={"algorithm": algorithm})):
             assert process.wait(30) == 2
-    assert "configuration differs" in (tmp_path / "evaluator.log").read_text().splitlines()[-1]
+    said = (tmp_path / "evaluator.log").read_text().splitlines()[-1]
+    assert (
+        f"configuration differs from this run's: algorithm.gamma is {algorithm.gamma} there, 0.99 here; start" in said
+    )

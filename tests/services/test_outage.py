@@ -5,8 +5,8 @@ from structlog.testing import capture_logs
 
 from adql.errors import RateLimitedError, StoreUnavailableError, TransportError
 from adql.telemetry.metrics import CLIENT
-from adql_services.parameter_server.reminder import Reminder
 from adql_services.runtime.outage import Outage
+from adql_services.runtime.reminder import Reminder
 
 GONE = TransportError("refused")
 

@@ -113,6 +113,25 @@ def test_a_full_volume_is_an_unavailable_service_that_goes_on(tmp_path):
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_snapshot_that_cannot_be_written_says_what_a_restart_would_begin_with(tmp_path, earlier):
+    async def scenario():
+        def full(path):
+            raise OSError(28, "No space left on device")
+
+        if earlier:
+            await service_of(tmp_path).snapshot()
+        service = ReplayService(make_table(), Snapshots(tmp_path, "run", open_file=full), "hash")
+        with pytest.raises(UnavailableError) as refused:
+            await service.snapshot()
+        stands = (
+            f"the earlier {0:020d}.snapshot stands" if earlier else "there is no earlier one: a restart begins empty"
+        )
+        assert str(refused.value).endswith(f"make room on the volume; {stands}")
+
+    asyncio.run(scenario())
+
+
 def test_snapshots_are_written_again_and_again(tmp_path):
     async def scenario():
         service = service_of(tmp_path)
@@ -218,7 +237,7 @@ def test_a_client_of_another_configuration_is_refused(tmp_path):
 def test_a_directory_that_cannot_be_written_is_refused_before_anything_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(main.logs, "configure", lambda format, service: None)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot write to .*file: .*; name a directory that can be written"):
+    with pytest.raises(InputError, match=r"cannot write to .*file: .*; give it room or rights, or set ADQL_DIRECTORY"):
         main.run(RUN, ReplayServerSettings(directory=tmp_path / "file", auth=False))
 
 

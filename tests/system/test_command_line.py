@@ -76,6 +76,36 @@ def test_training_that_cannot_be_is_refused(words, parts, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+NEEDS_NONE = "the replay needs no environment where environment.signature is set: `adql config show` prints it"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["environment.id=nowhere:Thing-v0", "environment.allow=[nowhere]"], "cannot import 'nowhere'"),
+        (["environment.id=ALE/Pong-v5"], "comes with a package (ale-py)"),
+        (["environment.id=Warehouse-v3"], "'Warehouse-v3' is not registered"),
+    ],
+)
+def test_server_without_the_environments_package_is_told_that_it_needs_none(words, said):
+    check_refused(adql("replay", *words), said, NEEDS_NONE)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["environment.id=CartPol-v1"], "near are CartPole-v1"),
+        (["environment.id=Pendulum-v1"], "needs Discrete actions"),
+        (["environment.id=nowhere:Thing-v0"], "add environment.allow=[nowhere]"),
+        (["environment.id=FrozenLake-v1", "environment.kwargs.size=9"], "does not start"),
+    ],
+)
+def test_server_with_a_mistake_in_its_environment_is_told_that_mistake_alone(words, said):
+    done = adql("replay", *words)
+    check_refused(done, said)
+    assert "needs no environment" not in done.stderr
+
+
 def test_id_of_an_environment_is_given_to_a_service_as_a_key():
     check_refused(adql("replay", "CartPole-v1"), "did you mean `environment.id=CartPole-v1`?")
 

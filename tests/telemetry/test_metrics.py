@@ -71,10 +71,18 @@ def test_a_late_gauge_shows_nothing_before_it_is_set():
 PAGES = {name: value for name, value in vars(metrics).items() if name.endswith("_PAGE")}
 
 
+def lines_of(page: metrics.Page) -> list[str]:
+    return b"".join(map(generate_latest, page)).decode().splitlines()
+
+
 def shown_on(page: metrics.Page) -> list[str]:
     """The lines of a page that carry samples."""
-    text = b"".join(map(generate_latest, page)).decode()
-    return [line for line in text.splitlines() if not line.startswith("#")]
+    return [line for line in lines_of(page) if not line.startswith("#")]
+
+
+def metrics_on(page: metrics.Page) -> set[str]:
+    """The metrics of a page, also those whose labels have no value yet."""
+    return {line.split()[2] for line in lines_of(page) if line.startswith("# TYPE ")}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -92,11 +100,12 @@ def test_a_page_shows_the_process_and_nothing_unprefixed(page):
         ("adql_epsilon", ["LEARNER_PAGE"]),
         ("adql_success_ratio", ["EVALUATOR_PAGE"]),
         ("adql_controller_changes_total", ["CONTROLLER_PAGE"]),
+        ("adql_volume_write_failing", ["PARAMETER_SERVER_PAGE", "REPLAY_PAGE"]),
         ("adql_reconnects_total", ["EVALUATOR_PAGE", "LEARNER_PAGE"]),
     ],
 )
 def test_a_metric_is_shown_only_by_those_who_set_it(sample, shown):
-    assert sorted(name for name, page in PAGES.items() if any(sample in line for line in shown_on(page))) == shown
+    assert sorted(name for name, page in PAGES.items() if sample in metrics_on(page)) == shown
 
 
 def test_every_metric_is_on_a_page():

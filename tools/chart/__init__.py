@@ -1,4 +1,4 @@
-"""Writes the schema and the table of parameters of the Helm chart from its values and from the program's own types."""
+"""Writes schema, table and what defines a run for the Helm chart, from its values and from the program's own types."""
 
 from tools.chart.comments import ChartError, Parameter, parameters
 from tools.chart.readme import table, with_table

@@ -9,8 +9,6 @@ from tools.chart.constraints import CONSTRAINTS, EXCLUSIVE, Schema
 
 RUN = "run"
 """The key under which the values hold a run specification."""
-_NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
-_SHARE = r"0(\.[0-9]+)?|1(\.0+)?|[1-9](\.[0-9]+)?[eE]-[0-9]+"
 _KINDS: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -60,7 +58,7 @@ class _Builder:
         }
 
     def _value(self, value: Any, path: str) -> Schema:
-        schema = self._bare(value, path)
+        schema = _also_as_text(self._bare(value, path))
         return {"description": self._descriptions[path], **schema} if path in self._descriptions else schema
 
     def _bare(self, value: Any, path: str) -> Schema:
@@ -105,20 +103,27 @@ def _bared(schema: Any) -> Any:
     kept = {key: _bared(part) for key, part in schema.items() if not (key == "title" and isinstance(part, str))}
     if isinstance(kept.get("default"), dict) and "$ref" in kept:
         del kept["default"]
-    return _also_as_text(kept) if kept.get("type") == "number" else kept
+    return _joined(_also_as_text(kept))
 
 
-def _also_as_text(number: Schema) -> Schema:
-    """Returns ``number``, or the same as a text, which is what ``--set`` makes of a fraction.
+def _also_as_text(schema: Schema) -> Schema:
+    """Returns ``schema``, a number's for a text as well: ``--set`` makes one of a fraction, and templates check it."""
+    return {**schema, "type": ["number", "string"]} if schema.get("type") == "number" else schema
 
-    Of its bounds a text is held to the sign, and to 1 where the number is a share; the program holds it to the others.
+
+def _joined(schema: Schema) -> Schema:
+    """Returns ``schema`` with its alternatives in one, where their types tell them apart.
+
+    What is wrong is then one complaint, about the type that was given, and not one about each of the others as well.
     """
-    lowest = number.get("minimum", number.get("exclusiveMinimum"))
-    highest = number.get("maximum", number.get("exclusiveMaximum"))
-    pattern = _SHARE if (lowest, highest) == (0, 1) else _NUMBER if lowest == 0 else f"-?({_NUMBER})"
-    outside: Schema = {key: number[key] for key in ("description", "default") if key in number}
-    inside = {key: value for key, value in number.items() if key not in outside}
-    return {**outside, "anyOf": [inside, {"type": "string", "pattern": f"^({pattern})$"}]}
+    parts: list[Schema] = schema.get("anyOf", [])
+    words = [word for part in parts for word in part if word not in ("type", "description")]
+    if not all("type" in part for part in parts) or len(words) > len({*words} - {"enum", "const"}):
+        return schema
+    types = [kind for part in parts for kind in ([part["type"]] if isinstance(part["type"], str) else part["type"])]
+    outside = {word: said for word, said in schema.items() if word != "anyOf"}
+    inside = {word: said for part in parts for word, said in part.items()}
+    return {**inside, **outside, "type": types} if parts else schema
 
 
 def _at_most_one(first: str, second: str) -> Schema:

@@ -141,6 +141,20 @@ and on ({RUN}) max by ({RUN}) (adql_version - adql_durable_version) > 0""",
         "Start it, make room, or set it right; the server then goes on by itself.",
     ),
     Alert(
+        "AdqlVolumeUnwritable",
+        f"max by ({RUN}, pod) (adql_volume_write_failing) > 0",
+        "2m",
+        "warning",
+        "{{ $labels.pod }} cannot write to its volume",
+        "Training goes on, and the weight store has every commit. But checkpoints, policies or replay snapshots are "
+        "not written, and a parameter server that is started again may not find out that its store has lost commits.",
+        "The log of {{ $labels.pod }} says what cannot be written and why, `adql k8s status` too. No space left: give "
+        "the claim more room (`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs. "
+        "Read-only or an input/output error: mend or replace the volume, with the store left as it is. This ends "
+        "with the next one that is written of what failed; do not start the service anew before, since at its start it "
+        "needs its volume.",
+    ),
+    Alert(
         "AdqlReturnFalling",
         f"""\
 (

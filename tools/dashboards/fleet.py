@@ -125,6 +125,13 @@ COST = Section(
             ],
         ),
         Panel(
+            "Volumes that cannot be written",
+            "none",
+            "1 while the parameter server or the replay service could not write something to its volume. Training goes "
+            "on; checkpoints, policies or snapshots are not made.",
+            [Query(of("adql_volume_write_failing"))],
+        ),
+        Panel(
             "Open files",
             "none",
             "File descriptors that a process holds: connections, mostly.",

@@ -1,8 +1,3 @@
-{{/* The run's name as the specification has it: `adql` unless it is set. */}}
-{{- define "adql.run" -}}
-{{- dig "run" "name" "adql" .Values.run -}}
-{{- end }}
-
 {{- define "adql.redisUrl" -}}
 {{- $own := printf "redis://adql@%s:6379/0" (include "adql.componentName" (dict "root" . "component" "valkey")) -}}
 {{- .Values.redis.external.url | default $own -}}
@@ -71,19 +66,4 @@ ADQL_SCALE_TO_ZERO_WHEN_DONE: {{ .values.scaleToZeroWhenDone | quote }}
 env:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- end }}
-
-{{/*
-The run specification as it was given, but for fractions: `--set run.algorithm.gamma=0.95` makes a text of them. No setting
-outside of run and environment is a text that looks like a number.
-*/}}
-{{- define "adql.runYaml" -}}
-{{- $run := dict -}}
-{{- range $name, $section := .Values.run -}}
-{{- if not (has $name (list "run" "environment")) -}}
-{{- $section = regexReplaceAll `"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"` (toJson $section) "${1}" | fromJson -}}
-{{- end -}}
-{{- $_ := set $run $name $section -}}
-{{- end -}}
-{{- toYaml $run -}}
 {{- end }}

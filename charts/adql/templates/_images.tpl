@@ -1,4 +1,4 @@
-{{/* registry/repository:tag or registry/repository@digest of `component`. */}}
+{{/* registry/repository:tag; with a digest, which then is what counts, the tag stands beside it if the image was given one. */}}
 {{- define "adql.image" -}}
 {{- $values := .root.Values -}}
 {{- $image := eq .image "valkey" | ternary $values.valkey.image (index $values.image .image) -}}
@@ -7,7 +7,7 @@
 {{- $tag := $image.tag | default $ours.tag -}}
 {{- with $values.global.imageRegistry | default $registry }}{{ . }}/{{ end -}}
 {{- $image.repository -}}
-{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $tag }}{{ end -}}
+{{- if $image.digest }}{{ with $image.tag }}:{{ . }}{{ end }}@{{ $image.digest }}{{ else }}:{{ $tag }}{{ end -}}
 {{- end }}
 
 {{/* Pull secrets may be written as names, or as Kubernetes has them. */}}

@@ -54,7 +54,7 @@ volumes:
 
 {{/* Where the pods may run; a spread without a selector of its own counts the pods of the component. */}}
 {{- define "adql.scheduling" -}}
-{{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" }}
+{{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" "runtimeClassName" }}
 {{- with index $.values $field }}
 {{ dict $field . | toYaml }}
 {{- end }}

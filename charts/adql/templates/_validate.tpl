@@ -1,6 +1,7 @@
 {{/* Combinations that cannot work, each with its way out; what a single key may be is in values.schema.json. */}}
 {{- define "adql.validate" -}}
 {{- $values := .Values -}}
+{{- include "adql.validateFractions" . -}}
 {{- $kind := dig "network" "kind" "dense" $values.run -}}
 {{- $prefix := include "adql.fullname" . -}}
 {{- if not (regexMatch "^[a-z][a-z0-9-]*$" $prefix) -}}
@@ -11,6 +12,11 @@
 {{- end -}}
 {{- if not (or $values.valkey.enabled $values.redis.external.url) -}}
 {{- fail "valkey.enabled is false and redis.external.url is empty, so that there is no store; set one of them" -}}
+{{- end -}}
+{{- with $values.valkey -}}
+{{- if and .enabled (not .image.tag) (not .image.digest) -}}
+{{- fail "valkey.image.tag and valkey.image.digest are both empty, so that the store's image has no version; set one of them" -}}
+{{- end -}}
 {{- end -}}
 {{- if and (has $kind (list "nature" "minatar")) (regexMatch "(^|/)adql/learner$" $values.image.learner.repository) -}}
 {{- fail (printf "run.network.kind %s needs PyTorch, which the image %s does not have; set image.learner.repository=adql/learner-torch" $kind $values.image.learner.repository) -}}
@@ -31,8 +37,30 @@
 {{- if and $values.actor.enabled (eq $values.learner.role "actor") -}}
 {{- fail "actor.enabled is true and learner.role is actor, so that all act and nobody learns; set learner.role=learner" -}}
 {{- end -}}
+{{- include "adql.validateRun" . -}}
 {{- include "adql.validateNumbers" $values -}}
 {{- include "adql.validateSizes" $values -}}
+{{- end }}
+
+{{/* A fraction of `--set` is a text, which no schema can hold to the bounds of a number. */}}
+{{- define "adql.validateFractions" -}}
+{{- $words := dict "minimum" "at least" "exclusiveMinimum" "more than" "maximum" "at most" "exclusiveMaximum" "less than" -}}
+{{- range $key, $bounds := .Files.Get "files/numbers.json" | fromJson -}}
+{{- range $given := include "adql.at" (dict "tree" $.Values "key" $key) | fromJsonArray -}}
+{{- if kindIs "string" $given -}}
+{{- if not (regexMatch (printf "^%s$" (include "adql.number" $)) $given) -}}
+{{- fail (printf "%s is %q, and has to be a number such as 0.5" $key $given) -}}
+{{- end -}}
+{{- $number := float64 $given -}}
+{{- range $bound, $limit := $bounds -}}
+{{- $holds := dict "minimum" (ge $number $limit) "exclusiveMinimum" (gt $number $limit) "maximum" (le $number $limit) "exclusiveMaximum" (lt $number $limit) -}}
+{{- if not (get $holds $bound) -}}
+{{- fail (printf "%s is %s, and has to be %s %v" $key $given (get $words $bound) $limit) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* Numbers of pods and seconds that leave nothing to do. */}}

@@ -20,13 +20,16 @@ from gymnasium.wrappers import FrameStackObservation, TimeLimit, TransformAction
 from adql.agent.environment_check import check_reset, check_step, raised
 from adql.agent.environment_faults import FOREIGN, check_answer, failure, one_line
 from adql.config import EnvironmentSettings, SignatureSettings
-from adql.errors import EnvironmentUnusableError
+from adql.errors import EnvironmentMissingError, EnvironmentUnusableError
 from adql.types import Array
 
 DEFAULT_MAX_EPISODE_STEPS = 1_000
 """Where neither the environment nor the settings state a limit."""
 MOST_NAMED = 5
 """Ids of a foreign module that a refusal names, those most like the one that was asked for."""
+LIKE, ALIKE = 0.5, 0.75
+"""Likeness from which an id is named as near another, and from which it is taken for that one misspelt."""
+NOT_INSTALLED = (ImportError, gymnasium.error.DependencyNotInstalled)
 PACKAGES = {"ALE": ("ale-py", "ale_py")}
 """Package and module of a namespace of ids."""
 
@@ -124,7 +127,7 @@ def registered_name(settings: EnvironmentSettings) -> str:
     try:
         importlib.import_module(module)
     except FOREIGN as error:
-        raise EnvironmentUnusableError(
+        raise _kind(error)(
             f"environment.id={settings.id!r}: cannot import {module!r} ({one_line(error)}); install the package that "
             "has it, run in the folder that has it, or mend it"
         ) from None
@@ -230,14 +233,14 @@ def _made(settings: EnvironmentSettings) -> Environment:
         spec = gymnasium.spec(name)
     except gymnasium.error.Error:
         new = sorted(gymnasium.registry.keys() - before)
-        raise EnvironmentUnusableError(_unknown_in_module(settings.id, new) if new else _unknown(settings.id)) from None
+        raise (_unknown_in_module(settings.id, new) if new else _unknown(settings.id)) from None
     try:
         limit = settings.max_episode_steps or spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
         environment = gymnasium.make(name, max_episode_steps=limit, disable_env_checker=True, **settings.kwargs)
         _ = environment.action_space, environment.observation_space  # raise where they are not declared
         return environment
     except FOREIGN as error:
-        raise EnvironmentUnusableError(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
+        raise _kind(error)(f"environment.id={settings.id!r} does not start: {one_line(error)}") from None
 
 
 def _adapted(environment: Environment, settings: EnvironmentSettings) -> Environment:
@@ -269,26 +272,34 @@ def _close(environment: Environment | SyncVectorEnv, name: str) -> None:
         warnings.warn(f"environment.id={name!r} raised {one_line(error)} when it was closed", stacklevel=3)
 
 
-def _unknown_in_module(name: str, registered: Sequence[str]) -> str:
+def _kind(error: BaseException) -> type[EnvironmentUnusableError]:
+    return EnvironmentMissingError if isinstance(error, NOT_INSTALLED) else EnvironmentUnusableError
+
+
+def _unknown_in_module(name: str, registered: Sequence[str]) -> EnvironmentUnusableError:
     module, _, bare = name.partition(":")
     near = difflib.get_close_matches(bare, registered, n=MOST_NAMED, cutoff=0.0)
     more = f" and {len(registered) - len(near)} more" if len(registered) > len(near) else ""
     ids = ", ".join(f"{module}:{other}" for other in near)
-    return f"environment.id={name!r} is not registered; {module!r} registers {ids}{more}: name one of them"
+    return EnvironmentUnusableError(
+        f"environment.id={name!r} is not registered; {module!r} registers {ids}{more}: name one of them"
+    )
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> EnvironmentUnusableError:
     bare = name.rpartition(":")[2]
     namespace, slash, _ = bare.rpartition("/")
     if slash and namespace not in {spec.namespace for spec in gymnasium.registry.values()}:
         package, module = PACKAGES.get(namespace, ("one of its own", "module"))
-        return (
+        return EnvironmentMissingError(
             f"environment.id={name!r} is not registered: what is in {namespace}/ comes with a package ({package}), "
             f"which must be installed and named: environment.id={module}:{bare} environment.allow=[{module}]"
         )
-    near = difflib.get_close_matches(bare, list(gymnasium.registry), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(bare, list(gymnasium.registry), n=3, cutoff=LIKE)
+    misspelt = difflib.get_close_matches(bare, near, n=1, cutoff=ALIKE)
     hint = f"near are {', '.join(near)}" if near else "see `python -c 'import gymnasium; gymnasium.pprint_registry()'`"
-    return f"environment.id={name!r} is not registered; {hint}; a foreign one is written module:Env-v0"
+    kind = EnvironmentUnusableError if misspelt else EnvironmentMissingError
+    return kind(f"environment.id={name!r} is not registered; {hint}; a foreign one is written module:Env-v0")
 
 
 def _counted_from_zero(environment: Environment) -> Environment:

@@ -45,6 +45,11 @@ class Checkpoints:
         remove_leftovers(directory)
         self._directory, self._kept = directory, kept
 
+    @property
+    def directory(self) -> Path:
+        """Where they lie."""
+        return self._directory
+
     def is_empty(self) -> bool:
         """Whether no checkpoint was ever written here."""
         return not any(self._directory.glob("*.safetensors"))

@@ -52,5 +52,5 @@ def _check_lost(checkpoint: State, held: State, known: VolumeRecord | None) -> N
     if held.mark[:3] >= newest:
         raise InputError(
             f"the store has lost nothing: it holds version {held.mark.version}, the newest checkpoint is "
-            f"{checkpoint.mark.version}; go on with `adql resume`"
+            f"{checkpoint.mark.version}; nothing is to be put back"
         )

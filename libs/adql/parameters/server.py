@@ -251,7 +251,7 @@ class ParameterServer:
         self._changed()
 
     def _check_hash(self, config_hash: str) -> None:
-        check_same_hash(config_hash, self.identity.config_hash)
+        check_same_hash(config_hash, self.identity.config_hash, self.identity.keys)
 
     # How an update is applied
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from adql.config import RunSpecification, config_hash
-from adql.config.identity import IDENTITY, differences
+from adql.config.identity import differences, identity_keys
 from adql.errors import CheckpointError, ConfigError
 from adql.parameters.run_record import RunRecord
 from adql.parameters.sessions import SessionsRecord
@@ -23,7 +23,10 @@ CHECKSUMS = "checksums"
 ARRAY_PREFIX = "rule:"
 """Before the name of each array of the update rule."""
 
-WAY_OUT = "put the newest checkpoint back with `adql restore DIR`"
+WAY_OUT = (
+    "put the newest checkpoint back with `adql restore DIR`, on Kubernetes with `adql k8s restore`, "
+    "under compose with `docker compose run --rm parameter-server pod restore`"
+)
 """Of every complaint about a stored state that is damaged."""
 
 
@@ -54,8 +57,7 @@ class RunIdentity(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, specification: RunSpecification, run_id: str) -> "RunIdentity":
         """Returns the identity of a run of ``specification``."""
-        keys = specification.model_dump(mode="json", include=IDENTITY)
-        return cls(specification.run.name, run_id, config_hash(specification), keys)
+        return cls(specification.run.name, run_id, config_hash(specification), identity_keys(specification))
 
     def check(self, specification: RunSpecification) -> None:
         """Refuses to go on with another configuration under the same name.
@@ -68,7 +70,8 @@ class RunIdentity(msgspec.Struct, frozen=True):
             changed = ", ".join(differences(self.keys, wanted.keys))
             raise ConfigError(
                 f"run {self.name!r} was started with another configuration: {changed}; "
-                "take the old values, or start another run with run.name=..."
+                "take the old values, or another run.name (ADQL_RUN under docker compose, "
+                "run.run.name in the chart's values)"
             )
 
 

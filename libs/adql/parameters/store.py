@@ -17,7 +17,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from adql.config import ParameterServerSettings
-from adql.errors import CheckpointError, ConfigError, StoreNotDurableError, StoreRefusedError, StoreUnavailableError
+from adql.errors import (
+    CheckpointError,
+    ConfigError,
+    StoreCredentialsError,
+    StoreNotDurableError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from adql.parameters.state import WAY_OUT, Mark, State
 
 MIN_REWRITE_BYTES = 256 * 1024**2
@@ -34,7 +41,10 @@ DURABLE_SETTINGS = (
 )
 """What a store must be set to: with the third one at yes it answers before it syncs while it rewrites its file."""
 REFUSED_HINT = "it answers and refuses: give it memory or disk where it is full, its user rights where they lack"
-"""The way out of a StoreRefusedError: to start the store again would change nothing."""
+CREDENTIALS_HINT = (
+    "correct the user in ADQL_REDIS_URL, or the password in ADQL_REDIS_PASSWORD_FILE, under Kubernetes in the Secret "
+    "that it is mounted from; it is read anew at each try"
+)
 MARK_FIELDS = ["epoch", "version", "commit", "owner"]
 Guard = tuple[bytes, ...]
 """The raw fields of a mark; empty ones are missing."""
@@ -65,8 +75,9 @@ class StoreMemory:
 class WeightStore:
     """One run's hash ``adql:<run>`` in a Redis from 6.2 or a Valkey; used by one thread at a time.
 
-    Every method raises StoreUnavailableError when the store cannot be reached, hangs, is full or is loading. The
-    outcome of a commit is unknown then, unless it is a StoreRefusedError: the store said itself that it did not write.
+    Every method raises StoreUnavailableError when the store cannot be reached, hangs, is full, is loading or lets
+    nobody in. The outcome of a commit is unknown then, unless it is a StoreRefusedError: the store said itself that it
+    did not write.
     """
 
     def __init__(
@@ -82,6 +93,7 @@ class WeightStore:
         self._key = f"adql:{run}"
         self.address = _without_secrets(url)
         """For people and logs."""
+        self._user = unquote(urlsplit(url).username or "default")
         self._state_bytes = state_bytes
         self._redis = redis.Redis.from_url(
             url if password is None else _without_user(url),
@@ -107,7 +119,7 @@ class WeightStore:
         needed = rewrite_bytes(self._state_bytes)
         size = self._setting("auto-aof-rewrite-min-size")
         if not size.isdigit() or int(size) < needed:
-            raise StoreNotDurableError(_complaint("auto-aof-rewrite-min-size", size, f"at least {needed}"))
+            raise StoreNotDurableError(_complaint("auto-aof-rewrite-min-size", size, f"at least {needed}", _SIZE))
 
     def mark(self) -> Mark | None:
         """Returns which commit the store holds, None if it does not know the run.
@@ -168,6 +180,9 @@ class WeightStore:
     def _asked(self, operation: Callable[[], Any]) -> Any:
         try:
             return operation()
+        except (redis.AuthenticationError, _NoPassword) as error:
+            message = f"weight store: {self.address} lets user {self._user!r} not in: {error}"
+            raise StoreCredentialsError(message, retry_after_ms=200) from error
         except (redis.RedisError, OSError) as error:
             message = f"weight store: {type(error).__name__}: {error}"
             kind = StoreRefusedError if isinstance(error, redis.ResponseError) else StoreUnavailableError
@@ -193,8 +208,19 @@ def open_store(settings: ParameterServerSettings, run: str, *, state_bytes: int 
         raise ConfigError(f"ADQL_REDIS_URL: {error}; correct it") from None
 
 
+def way_out(error: StoreUnavailableError, away: str) -> str:
+    """Returns what to do about ``error``: ``away``, unless the store answers, so that to start it changes nothing."""
+    if isinstance(error, StoreCredentialsError):
+        return CREDENTIALS_HINT
+    return REFUSED_HINT if isinstance(error, StoreRefusedError) else away
+
+
 def _password_in(file: Path) -> str:
     return file.read_text(encoding="utf-8").strip()
+
+
+class _NoPassword(redis.ConnectionError):
+    """There is none now."""
 
 
 class _Credentials(redis.CredentialProvider):
@@ -207,12 +233,12 @@ class _Credentials(redis.CredentialProvider):
         """Returns them for a new connection.
 
         Raises:
-            redis.ConnectionError: there is no password now; of any other error redis-py would keep the connection.
+            _NoPassword: of what is no redis.ConnectionError redis-py would keep the connection.
         """
         try:
             password = self._password()
         except (OSError, UnicodeError) as error:
-            raise redis.ConnectionError(f"no password: {error}") from None
+            raise _NoPassword(f"no password: {error}") from None
         return (self._user, password) if self._user else (password,)
 
 
@@ -251,5 +277,10 @@ def _present(value: bytes | None) -> bytes:
     return value
 
 
-def _complaint(name: str, value: str, wanted: str) -> str:
-    return f"weight store has {name}={value!r}, needed is {wanted}; acknowledged updates could be lost: change it there"
+_SIZE = "there (ADQL_VALKEY_REWRITE_MIN_SIZE under docker compose, valkey.rewriteMinSize in the chart)"
+
+
+def _complaint(name: str, value: str, wanted: str, where: str = "there") -> str:
+    return (
+        f"weight store has {name}={value!r}, needed is {wanted}; acknowledged updates could be lost: change it {where}"
+    )

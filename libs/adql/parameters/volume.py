@@ -8,22 +8,27 @@ policy-best.safetensors, policy-last.safetensors
 and the diary: run.yaml, progress.csv, episodes.csv, activity.json
 """
 
+import contextlib
+import os
 from pathlib import Path
 
 import msgspec
 
 from adql.errors import CheckpointError, InputError, StoreLostError
-from adql.files import remove_leftovers, write_atomically
+from adql.files import check_writable, remove_leftovers, write_atomically
 from adql.parameters.checkpoints import Checkpoints
 from adql.parameters.diary import Diary
 from adql.parameters.evaluation_log import EvaluationLog
 from adql.parameters.policies import CHECKSUM, StoredPolicy, checksum_of
 from adql.parameters.run_record import Task
-from adql.parameters.state import Mark, RunIdentity, State
+from adql.parameters.state import WAY_OUT, Mark, RunIdentity, State
 from adql.parameters.tensors import write_tensors
 from adql.parameters.watermark import VolumeRecord, Watermark
 from adql.types import Float32Array, Manifest, Version
 
+WATERMARK = "watermark"
+IN_PLACE = (WATERMARK, "evaluations.csv", "progress.csv", "episodes.csv")
+"""Files that are overwritten or appended to; any other one is replaced whole."""
 BEST, LAST = "policy-best.safetensors", "policy-last.safetensors"
 
 
@@ -39,7 +44,7 @@ class Volume:
         for place in (directory, kept):
             remove_leftovers(place)
         self._directory, self._kept, self._manifest = directory, kept, manifest
-        self._watermark = Watermark(directory / "watermark")
+        self._watermark = Watermark(directory / WATERMARK)
         self.checkpoints = Checkpoints(directory / "checkpoints")
         self.log = EvaluationLog(directory / "evaluations.csv")
         self.diary = Diary(directory)
@@ -62,6 +67,18 @@ class Volume:
                 f"or remove {checkpoints} to take the store for what this volume knows"
             ) from None
         return _record_of(newest.record.identity, newest.mark)
+
+    def check_writable(self) -> None:
+        """Writes a file where the volume makes files, and opens what it writes in place.
+
+        Raises:
+            OSError: names what cannot be written.
+        """
+        for place in (self._directory, self._kept, self.checkpoints.directory):
+            check_writable(place)
+        for name in IN_PLACE:
+            with contextlib.suppress(FileNotFoundError):
+                os.close(os.open(self._directory / name, os.O_WRONLY))
 
     def remember(self, identity: RunIdentity, mark: Mark) -> None:
         """Records a commit before it is announced as durable."""
@@ -136,7 +153,7 @@ def check_store(record: VolumeRecord | None, stored: State | None, run: str) -> 
     if record.name != run:
         raise InputError(
             f"this server's directory belongs to run {record.name!r}, not {run!r}; "
-            f"go on with run.name={record.name}, or give {run!r} a directory of its own"
+            f"go on with run.name={record.name}, or set ADQL_DIRECTORY to another directory for {run!r}"
         )
     known = Version(record.epoch, record.number)
     if stored is None:
@@ -159,4 +176,4 @@ def check_same_run(stored: State, run: str, run_id: str) -> None:
         raise StoreLostError(f"the store holds another run named {run!r} than this volume; {_WAY_OUT}")
 
 
-_WAY_OUT = "bring the store's data back, or take the newest checkpoint with `adql restore`"
+_WAY_OUT = f"bring the store's data back, or {WAY_OUT}"

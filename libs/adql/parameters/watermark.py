@@ -13,6 +13,7 @@ import msgspec
 
 from adql.errors import CheckpointError
 from adql.files import write_atomically
+from adql.parameters.state import WAY_OUT
 
 SLOT_BYTES = 4_096
 _PREFIX = struct.Struct("<II")
@@ -52,7 +53,7 @@ class Watermark:
         slots = [_decoded(self._path.read_bytes()[start : start + SLOT_BYTES]) for start in (0, SLOT_BYTES)]
         records = [(record.order, slot, record) for slot, record in enumerate(slots) if record is not None]
         if not records:
-            raise CheckpointError(f"{self._path} is damaged; restore with `adql restore`")
+            raise CheckpointError(f"{self._path} is damaged; {WAY_OUT}")
         _, slot, record = max(records)
         self._next_slot = 1 - slot
         return record

@@ -55,4 +55,4 @@ def _read_segment(file: BinaryIO, path: Path) -> tuple[bytes, bytes]:
 
 def corrupt(path: Path, reason: str) -> CheckpointError:
     """Returns the error for a file that is not as it was written."""
-    return CheckpointError(f"{path} is corrupt: {reason}; the snapshot before it is used")
+    return CheckpointError(f"{path} is corrupt: {reason}")

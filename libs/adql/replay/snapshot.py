@@ -54,6 +54,10 @@ class Snapshots:
         found = (path for path in self._directory.iterdir() if NAME.fullmatch(path.name) and path.is_file())
         return sorted(found, reverse=True)
 
+    def newest(self) -> Path | None:
+        """Returns the snapshot that a restart would begin with, as far as is known; None if there is none."""
+        return next((path for path in self.files() if path not in self._passed_over), None)
+
     def write(self, table: ReplayTable, state: TableState) -> int:
         """Writes ``table`` as it was at ``state``, atomically and durably, and returns the bytes of the file.
 
@@ -75,13 +79,14 @@ class Snapshots:
     def restore(self, table: ReplayTable) -> list[CheckpointError]:
         """Fills the empty ``table`` from the newest snapshot that is whole; with none it stays empty.
 
-        Returns the errors of the files that were passed over because they are corrupt or cannot be read.
+        Returns the errors of the files that were passed over because they are corrupt or cannot be read; each says
+        what is used in their place.
 
         Raises:
             ForeignCheckpointError: a snapshot of another run or configuration lies here; nothing was restored.
         """
         remove_leftovers(self._directory)
-        refused = []
+        refused, used = [], None
         for path in self.files():
             try:
                 state = self._verified_state(path, table.schema)
@@ -92,8 +97,10 @@ class Snapshots:
                 self._passed_over.add(path)
                 continue
             table.restore(state, _rows(path, table.schema), _frames(path, table.schema))
+            used = path
             break
-        return refused
+        instead = f"{used} is used" if used else "no other one is whole, so the table begins empty"
+        return [CheckpointError(f"{error}; {instead}") for error in refused]
 
     def next_incarnation(self, first: int) -> int:
         """Returns the incarnation of a table that starts now, durably noted: the last one + 1, or ``first``."""
@@ -152,8 +159,9 @@ class Snapshots:
     def _check_foreign(self, path: Path, head: dict[str, Any], schema: TransitionSchema) -> None:
         if head["identity"] != self._identity or head["columns"] != _layout(schema):
             raise ForeignCheckpointError(
-                f"{path} is a replay snapshot of another run or configuration; take the old values, start another "
-                "run with a run.name=... and a directory of its own, or delete the file"
+                f"{path} is a replay snapshot of another run or configuration; take the old values, delete the file, "
+                "or start another run: another run.name and ADQL_DIRECTORY (under docker compose another ADQL_RUN, "
+                "in the chart's values another run.run.name)"
             )
 
 

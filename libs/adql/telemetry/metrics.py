@@ -20,14 +20,16 @@ EVALUATOR = CollectorRegistry(auto_describe=True)
 PARAMETER_SERVER = CollectorRegistry(auto_describe=True)
 REPLAY = CollectorRegistry(auto_describe=True)
 CONTROLLER = CollectorRegistry(auto_describe=True)
+VOLUME = CollectorRegistry(auto_describe=True)
+"""Of services that have a volume of their own."""
 
 Page = tuple[CollectorRegistry, ...]
 """What one service's /metrics shows."""
 PROCESS_PAGE: Page = (PROCESS,)
 LEARNER_PAGE: Page = (PROCESS, CLIENT, LEARNER)
 EVALUATOR_PAGE: Page = (PROCESS, CLIENT, EVALUATOR)
-PARAMETER_SERVER_PAGE: Page = (PROCESS, PARAMETER_SERVER)
-REPLAY_PAGE: Page = (PROCESS, REPLAY)
+PARAMETER_SERVER_PAGE: Page = (PROCESS, PARAMETER_SERVER, VOLUME)
+REPLAY_PAGE: Page = (PROCESS, REPLAY, VOLUME)
 CONTROLLER_PAGE: Page = (PROCESS, CONTROLLER)
 
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -225,6 +227,11 @@ REPLAY_SNAPSHOT_FAILURES = _counter(
     "step",
 )
 REPLAY_LEARNERS = _gauge(REPLAY, "replay_learners", "Live sessions that sample.")
+
+# Every service with a volume.
+VOLUME_WRITE_FAILING = _gauge(
+    VOLUME, "volume_write_failing", "1 while something could not be written to this service's volume, else 0."
+)
 
 # Controller.
 CONTROLLER_WANTED = _late_gauge(CONTROLLER, "controller_wanted_replicas", "Learners that there are to be.")

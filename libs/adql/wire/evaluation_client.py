@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -92,7 +92,7 @@ class EvaluationClient:
             WrongRunError: another than ``config_hash``.
         """
         run = self._retried(lambda: self._requested("GET", routes.RUN).parsed(_Run))
-        check_same_hash(config_hash, run.config_hash)
+        check_same_hash(config_hash, run.config_hash, run.keys)
 
     def next(self, wait_seconds: float = 0.0) -> EvaluationTask | None:
         """Returns what to evaluate now, None if there is nothing after ``wait_seconds``."""
@@ -155,6 +155,8 @@ class _Run(msgspec.Struct):
     """What an evaluator needs of the run's description."""
 
     config_hash: str
+    keys: dict[str, Any] | None = None
+    """Those that define the run; None from a server that does not tell them."""
 
 
 def _task(message: codec.Message) -> EvaluationTask:

@@ -116,6 +116,10 @@ class Cluster:
         """Returns the stateful sets with these labels of all namespaces; none where that may not be asked."""
         return self._allowed(self._apps.list_stateful_set_for_all_namespaces, label_selector=selector)
 
+    def pod(self, name: str) -> Tree:
+        """Returns a pod."""
+        return self._tree(self._core.read_namespaced_pod, name, self.namespace)
+
     def storage_classes(self) -> list[Tree] | None:
         """Returns the storage classes, None where they may not be asked for."""
         try:
@@ -184,6 +188,18 @@ class Cluster:
     def tell(self, event: Tree) -> None:
         """Creates an event."""
         self._asked(self._core.create_namespaced_event, self.namespace, event)
+
+    def start(self, pod: Tree) -> None:
+        """Creates a pod.
+
+        Raises:
+            ConflictError: there is one of that name.
+        """
+        self._asked(self._core.create_namespaced_pod, self.namespace, pod)
+
+    def remove(self, pod: str) -> None:
+        """Deletes a pod; one that something else keeps comes again."""
+        self._asked(self._core.delete_namespaced_pod, pod, self.namespace)
 
     def execute(self, pod: str, container: str, command: Sequence[str]) -> Execution:
         """Starts a command in a container; its output is read from what is returned."""

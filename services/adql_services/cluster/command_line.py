@@ -15,7 +15,7 @@ FORWARDED = ("parameter-server", "replay", "prometheus")
 
 def add(commands: "argparse._SubParsersAction[Any]", complete: "Callable[[], Completing]") -> None:
     """Adds the command; ``complete`` returns what makes summary and report of a download."""
-    k8s = commands.add_parser("k8s", help="look after a release of the chart: status, scale, logs, download")
+    k8s = commands.add_parser("k8s", help="look after a release of the chart: status, scale, logs, download, restore")
     words = k8s.add_subparsers(title="commands", required=True, metavar="COMMAND")
     status = words.add_parser("status", help="say what runs, how the run stands, and what is wrong")
     _finish(status, _status)
@@ -31,6 +31,11 @@ def add(commands: "argparse._SubParsersAction[Any]", complete: "Callable[[], Com
     download = words.add_parser("download", help="make the DIR that `adql train` makes, from the run's volume")
     download.add_argument("directory", metavar="DIR", type=Path, help="a folder that is not there yet")
     _finish(download, lambda options: _download(options, complete()))
+    restore = words.add_parser("restore", help="put a lost weight store back from the newest checkpoint")
+    restore.add_argument(
+        "--checkpoint", metavar="FILE", help="on the run's volume; by default the newest that can be read"
+    )
+    _finish(restore, _restore)
     forward = words.add_parser("port-forward", help="let a port of this machine lead into the cluster")
     forward.add_argument("what", choices=FORWARDED, help="the service to reach")
     forward.add_argument("--port", metavar="N", type=int, help="on this machine; the service's own by default")
@@ -90,6 +95,13 @@ def _download(options: Options, complete: "Completing") -> int:
     from adql_services.cluster.download import download
 
     return download(cluster, options.release, options.directory, complete)
+
+
+def _restore(options: Options) -> int:
+    cluster = _cluster(options)
+    from adql_services.cluster.restoring import restore
+
+    return restore(cluster, options.release, options.checkpoint)
 
 
 def _port_forward(options: Options) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adql_services.cluster.inside import Volume
+from adql_services.cluster.inside import Room
 from adql_services.cluster.release import (
     Release,
     component_of,
@@ -20,12 +21,15 @@ LastWords = Callable[[Tree, bool], str]
 """Of a pod: the last line of its log that complains; True asks for the container that ran before this one."""
 LEAST_FREE_SHARE, LEAST_FREE_BYTES = 0.1, 1024**3
 """A volume on which less than both is free is nearly full: of a large one a tenth is room enough."""
+STARTING = timedelta(seconds=10)
+"""A container that runs no longer than this, and does not complain, is on its way."""
 _WRONG_TOKEN = ("a valid token is needed", "refused the token")
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 _START_FAILURES = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 _SECTIONS = {"parameter-server": "parameterServer"}
 """Sections of values.yaml that are not called as their component is."""
+_LONG_AFTER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,21 @@ class Scene:
     """Storage classes; None where nobody may ask."""
     events: Sequence[Tree] = ()
     last_words: LastWords = lambda pod, previous: ""
+    now: datetime = _LONG_AFTER
 
-    def event(self, name: str, *reasons: str) -> str:
-        """Returns the newest message of these ``reasons`` about the object called ``name``, empty if there is none."""
-        events = (one for one in self.events if one["involvedObject"].get("name") == name)
+    def event(self, about: Tree, *reasons: str) -> str:
+        """Returns the newest message of these ``reasons`` about an object, empty if there is none.
+
+        A former one of its name had another uid.
+        """
+        events = (one for one in self.events if _is_about(one["involvedObject"], about["metadata"]))
         newest = max((one for one in events if one.get("reason") in reasons), key=_time, default={})
         return " ".join(str(newest.get("message") or "").split())
+
+
+def _is_about(involved: Tree, metadata: Tree) -> bool:
+    same = involved.get("uid", metadata.get("uid")) == metadata.get("uid")
+    return same and involved.get("name") == metadata["name"]
 
 
 def _time(event: Tree) -> str:
@@ -56,7 +69,7 @@ def pod_troubles(release: Release, scene: Scene) -> Iterator[str]:
     for component in release.components:
         workload, pods = release.workloads[component], release.pods.get(component, [])
         for pod in pods:
-            if not _is_well(pod, workload) and (said := _of_pod(pod, scene)):
+            if not _is_well(pod, workload) and (said := trouble_of(pod, scene)):
                 yield f"{name_of(pod)} {said}"
         if all(map(is_over, pods)) and wanted(workload):
             yield from _without_pods(workload, scene)
@@ -72,13 +85,22 @@ def ready(workload: Tree) -> int:
     return int(workload.get("status", {}).get("readyReplicas") or 0)
 
 
-def volume_troubles(volume: Volume) -> Iterator[str]:
-    """Yields a line if the parameter server's volume is nearly full."""
-    total, free = volume.bytes, volume.free_bytes
+def room_troubles(component: str, room: Room, failing: str | None = None) -> Iterator[str]:
+    """Yields a line if the volume of ``component`` is nearly full, or cannot be written for another reason.
+
+    ``failing`` is what its service could not write, and why: a single file may refuse what the volume takes.
+    """
+    total, free, trouble = room.bytes, room.free_bytes, room.trouble or failing
     if free < min(LEAST_FREE_SHARE * total, LEAST_FREE_BYTES):
+        written = f", and it cannot be written ({trouble})" if trouble else ""
         yield (
-            f"the parameter server's volume has {free / 1e6:,.0f} of {total / 1e6:,.0f} MB left: give its claim more "
-            "room (`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs in it"
+            f"the volume of {component} has {free / 1e6:,.0f} of {total / 1e6:,.0f} MB left{written}: give its claim "
+            "more room (`kubectl edit pvc`, where the StorageClass lets it grow), or remove folders of old runs in it"
+        )
+    elif trouble:
+        yield (
+            f"the volume of {component} cannot be written ({trouble}): user 10001 needs to, so mend the volume "
+            f"or who owns it, then `kubectl delete pod`; `adql k8s logs {component}` says what could not be kept"
         )
 
 
@@ -88,7 +110,8 @@ def _is_well(pod: Tree, workload: Tree) -> bool:
     return replaced or is_ready(pod) or bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def _of_pod(pod: Tree, scene: Scene) -> str:
+def trouble_of(pod: Tree, scene: Scene) -> str:
+    """Returns what keeps a pod from being ready, and the way out; empty while it only takes its time."""
     status = container_status(pod)
     state = status.get("state", {})
     if is_over(pod):
@@ -96,7 +119,9 @@ def _of_pod(pod: Tree, scene: Scene) -> str:
     if not status and _scheduled(pod).get("status") != "True":
         return f"is pending: {_unscheduled(pod, scene)}"
     if "running" in state:
-        words = _with_way_out(scene.last_words(pod, False)) or scene.event(name_of(pod), "NodeNotReady")
+        words = _with_way_out(scene.last_words(pod, False)) or scene.event(pod, "NodeNotReady")
+        if not words and _just_started(state["running"], scene.now):
+            return ""
         return f"runs and is not ready: {words or 'it has not said why'}"
     if "terminated" in state or state.get("waiting", {}).get("reason") == "CrashLoopBackOff":
         return _ended(pod, status, scene)
@@ -108,6 +133,11 @@ def _of_its_node(pod: Tree) -> str:
     return f"was ended by its node, and another is to take its place: {' '.join(said.split()) or 'without a word'}"
 
 
+def _just_started(running: Tree, now: datetime) -> bool:
+    started = running.get("startedAt")
+    return started is not None and now - datetime.fromisoformat(started) < STARTING
+
+
 def _waiting(pod: Tree, status: Tree, scene: Scene) -> str:
     waiting = status.get("state", {}).get("waiting", {})
     reason, message = waiting.get("reason", ""), " ".join(waiting.get("message", "").split())
@@ -116,7 +146,7 @@ def _waiting(pod: Tree, status: Tree, scene: Scene) -> str:
     if reason == "CreateContainerConfigError":
         return f"cannot start: {message}; make that Secret or ConfigMap, or let the chart make it"
     if reason in _STARTING:
-        failed = scene.event(name_of(pod), *_START_FAILURES)
+        failed = scene.event(pod, *_START_FAILURES)
         return f"cannot start: {failed}" if failed else ""
     return f"cannot start: {reason}, {message or 'without a word'}; see `kubectl describe pod {name_of(pod)}`"
 
@@ -127,7 +157,8 @@ def _image(pod: Tree, status: Tree) -> str:
     host, slash, _ = image.partition("/")
     own = "" if slash and ("." in host or ":" in host) else f"{made}`kind load docker-image {image}`, or "
     return (
-        f"has no image, {image} cannot be pulled: {own}name where it is by image.registry and image.tag, "
+        f"has no image, {image} cannot be pulled: {own}name where it is by image.registry and image.tag "
+        "(of learners and evaluator alone: image.learner.registry and image.learner.tag), "
         "and global.imagePullSecrets if it asks who you are"
     )
 
@@ -183,14 +214,14 @@ def _unbound(claim: Tree, scene: Scene, unscheduled: str) -> str:
         )
     if asked and scene.classes is not None and asked not in names:
         return f"claim {name} asks for StorageClass {asked}, which does not exist: {there}"
-    said = scene.event(name, "ProvisioningFailed", "FailedBinding") or unscheduled
+    said = scene.event(claim, "ProvisioningFailed", "FailedBinding") or unscheduled
     return f"claim {name} has no volume yet" + (f": {said}" if said else "; its StorageClass may still be making one")
 
 
 def _without_pods(workload: Tree, scene: Scene) -> Iterator[str]:
     conditions = workload.get("status", {}).get("conditions", [])
     failure = next((str(one.get("message")) for one in conditions if one["type"] == "ReplicaFailure"), None)
-    if said := failure or scene.event(name_of(workload), "FailedCreate"):
+    if said := failure or scene.event(workload, "FailedCreate"):
         yield f"{name_of(workload)} has no pod: {said}"
 
 

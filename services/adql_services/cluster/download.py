@@ -26,7 +26,7 @@ class Completing(Protocol):
     """Makes summary and report from what came."""
 
     def __call__(
-        self, path: Path, run: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]], process_restarts: int
+        self, path: Path, run: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]], process_restarts: int | None
     ) -> str:
         """Returns in words how the run stands."""
 

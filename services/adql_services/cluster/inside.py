@@ -1,4 +1,6 @@
-"""Asks the parameter server from inside its own pod: no token leaves the cluster, and nothing has to be opened."""
+"""Asks a service from inside its own pod: no token leaves the cluster, and nothing has to be opened."""
+
+from typing import TypeVar
 
 import msgspec
 
@@ -7,6 +9,8 @@ from adql_services.cluster.api import Cluster
 from adql_services.cluster.execution import Execution
 from adql_services.cluster.release import PARAMETER_SERVER, Release, container_of, name_of
 from adql_services.runtime.failure import PREFIX
+
+Told = TypeVar("Told", bound=msgspec.Struct)
 
 
 class State(msgspec.Struct):
@@ -28,6 +32,8 @@ class Run(msgspec.Struct):
     name: str
     goal: float | None
     state: State
+    volume_trouble: str | None = None
+    """What the server cannot write to its volume, and why."""
 
 
 class Task(msgspec.Struct):
@@ -44,11 +50,12 @@ class Evaluation(msgspec.Struct):
     task: Task
 
 
-class Volume(msgspec.Struct):
-    """What room there is."""
+class Room(msgspec.Struct):
+    """What room a volume has, and why it cannot be written, empty where it can."""
 
     bytes: int
     free_bytes: int
+    trouble: str
 
 
 class RunStatus(msgspec.Struct):
@@ -56,19 +63,18 @@ class RunStatus(msgspec.Struct):
 
     run: Run
     evaluations: list[Evaluation]
-    volume: Volume
 
 
-def ask(cluster: Cluster, release: Release, what: str) -> Execution:
-    """Starts ``adql pod WHAT`` in the parameter server's container.
+def ask(cluster: Cluster, release: Release, what: str, component: str = PARAMETER_SERVER) -> Execution:
+    """Starts ``adql pod WHAT`` in the container of a service.
 
     Raises:
         RunFailedError: none runs.
     """
-    pod = release.running(PARAMETER_SERVER)
+    pod = release.running(component)
     if pod is None:
         raise RunFailedError(
-            f"no {PARAMETER_SERVER} of release {release.name} runs, and its volume is reached through it: "
+            f"no {component} of release {release.name} runs, and its volume is reached through it: "
             f"`adql k8s status --release {release.name}` says why"
         )
     return cluster.execute(name_of(pod), container_of(pod), ["adql", "pod", what])
@@ -82,23 +88,36 @@ def check(execution: Execution) -> None:
     """
     if execution.exit_code:
         said = " ".join(execution.stderr.split()).rpartition(PREFIX)[2]
-        if "invalid choice: 'pod'" in said:
-            raise RunFailedError("the parameter server's image is older than this adql; `helm upgrade` to its images")
-        raise RunFailedError(said or f"the parameter server's container answered with code {execution.exit_code}")
+        if "invalid choice: " in said:
+            raise RunFailedError("the service's image is older than this adql; `helm upgrade` to its images")
+        raise RunFailedError(said or f"the service's container answered with code {execution.exit_code}")
 
 
 def run_status(cluster: Cluster, release: Release) -> RunStatus:
-    """Returns what the parameter server tells of its run, its evaluations and its volume.
+    """Returns what the parameter server tells of its run and its evaluations.
 
     Raises:
         RunFailedError: none runs, it does not answer, or not as one of this version does.
     """
-    with ask(cluster, release, "status") as execution:
+    return _told(ask(cluster, release, "status"), RunStatus)
+
+
+def room(cluster: Cluster, release: Release, component: str) -> Room:
+    """Returns how the volume of ``component`` is.
+
+    Raises:
+        RunFailedError: as ``run_status``.
+    """
+    return _told(ask(cluster, release, "room", component), Room)
+
+
+def _told(execution: Execution, kind: type[Told]) -> Told:
+    with execution:
         told = execution.readall()
         check(execution)
     try:
-        return msgspec.json.decode(told, type=RunStatus)
+        return msgspec.json.decode(told, type=kind)
     except msgspec.MsgspecError as error:
         raise RunFailedError(
-            f"the parameter server's image is of another version than this adql ({error}); `helm upgrade` to its images"
+            f"the service's image is of another version than this adql ({error}); `helm upgrade` to its images"
         ) from None

@@ -8,9 +8,11 @@ from adql_services.cluster.api import Cluster
 
 Tree = dict[str, Any]
 INSTANCE, COMPONENT = "app.kubernetes.io/instance", "app.kubernetes.io/component"
+HELPER = "adql/helper"
+"""A label of pods that have the labels of a component, for its network edges, and are none of it."""
 COMPONENTS = ("parameter-server", "replay", "valkey", "learner", "actor", "evaluator", "controller")
 """In the order in which they are shown."""
-PARAMETER_SERVER, LEARNER, ACTOR = "parameter-server", "learner", "actor"
+PARAMETER_SERVER, REPLAY, LEARNER, ACTOR = "parameter-server", "replay", "learner", "actor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def find_release(cluster: Cluster, name: str) -> Release:
         raise InputError(_nowhere(cluster, name))
     pods: dict[str, list[Tree]] = {}
     for pod in sorted(cluster.objects("pods", selector), key=lambda pod: str(pod["metadata"].get("creationTimestamp"))):
-        pods.setdefault(component_of(pod), []).append(pod)
+        if HELPER not in pod["metadata"]["labels"]:
+            pods.setdefault(component_of(pod), []).append(pod)
     return Release(name, {component_of(one): one for one in workloads}, pods)
 
 

@@ -1,15 +1,27 @@
 """``adql k8s status``: what runs, how the run stands, and what is wrong."""
 
+import contextlib
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from adql.errors import AdqlError, RunFailedError
 from adql_services.cluster import diagnosis
 from adql_services.cluster.api import Cluster
-from adql_services.cluster.inside import Evaluation, RunStatus, State, run_status
-from adql_services.cluster.release import ACTOR, LEARNER, PARAMETER_SERVER, Release, container_of, find_release, name_of
-from adql_services.cluster.words import last_words
+from adql_services.cluster.inside import Evaluation, RunStatus, State, room, run_status
+from adql_services.cluster.release import (
+    ACTOR,
+    LEARNER,
+    PARAMETER_SERVER,
+    REPLAY,
+    Release,
+    container_of,
+    find_release,
+    is_running,
+    name_of,
+)
+from adql_services.cluster.words import complaint, last_words
 
 Tree = dict[str, Any]
 LOG_LINES = 200
@@ -80,17 +92,26 @@ def _evaluated(evaluations: list[Evaluation], goal: float | None) -> str:
 def _troubles(cluster: Cluster, release: Release, told: RunStatus | None) -> Iterator[str]:
     def words(pod: Tree, previous: bool) -> str:
         try:
-            return last_words(cluster.log(name_of(pod), container_of(pod), lines=LOG_LINES, previous=previous))
+            log = cluster.log(name_of(pod), container_of(pod), lines=LOG_LINES, previous=previous)
+            return last_words(log) if previous or not is_running(pod) else complaint(log)
         except AdqlError:
             return ""
 
     claims, events = (_allowed(cluster, kind) for kind in ("persistentvolumeclaims", "events"))
-    scene = diagnosis.Scene(claims, cluster.storage_classes(), events, words)
+    scene = diagnosis.Scene(claims, cluster.storage_classes(), events, words, datetime.now(UTC))
     yield from diagnosis.pod_troubles(release, scene)
-    if told is not None:
-        yield from diagnosis.volume_troubles(told.volume)
+    yield from _rooms(cluster, release, told)
     if told is None or told.run.state.status not in OVER:
         yield from _missing(release)
+
+
+def _rooms(cluster: Cluster, release: Release, told: RunStatus | None) -> Iterator[str]:
+    """Of a service that does not run, or does not answer, its pod is told already."""
+    failing = {PARAMETER_SERVER: told.run.volume_trouble if told else None}
+    for component in (PARAMETER_SERVER, REPLAY):
+        with contextlib.suppress(AdqlError):
+            found = room(cluster, release, component)
+            yield from diagnosis.room_troubles(component, found, failing.get(component))
 
 
 def _allowed(cluster: Cluster, kind: str) -> list[Tree]:

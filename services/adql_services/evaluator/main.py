@@ -7,6 +7,7 @@ from contextlib import closing
 from adql.agent.evaluation import EpisodeResults, play_episodes, successes_by_goal
 from adql.agent.networks import Network, make_network
 from adql.config import EvaluatorSettings, RunSpecification, config_hash
+from adql.config.identity import naming_differences
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire.evaluation_client import EvaluationClient, EvaluationResult, EvaluationTask
@@ -32,7 +33,7 @@ def run(specification: RunSpecification, settings: EvaluatorSettings) -> int:
 
 def _work(specification: RunSpecification, settings: EvaluatorSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
-    with closing(_client(settings, network, worker)) as client:
+    with naming_differences(specification), closing(_client(settings, network, worker)) as client:
         _drive(specification, network, client, worker)
 
 

@@ -9,6 +9,7 @@ from adql.agent.activity import Stopwatch
 from adql.agent.assembly import Assembly, Parts, assemble
 from adql.agent.networks import Network, make_network
 from adql.config import LearnerSettings, RunSpecification, config_hash
+from adql.config.identity import naming_differences
 from adql.schedules import Schedule
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
@@ -51,6 +52,7 @@ def run(specification: RunSpecification, settings: LearnerSettings) -> int:
 def _work(specification: RunSpecification, settings: LearnerSettings, worker: Worker) -> None:
     network = make_network(specification.network, specification.signature)
     with ExitStack() as stack:  # on every way out everything is closed, what was opened last first
+        stack.enter_context(naming_differences(specification))
         parameters = stack.enter_context(closing(_parameter_client(specification, settings, network, worker)))
         start = parameters.register()
         replay = stack.enter_context(closing(_replay_client(specification, settings, parameters, worker)))

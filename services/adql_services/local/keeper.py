@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adql.config import ParameterServerSettings, load_settings
 from adql.errors import InputError, RunFailedError, StoreLostError, StoreNotDurableError, StoreUnavailableError
-from adql.parameters.store import WeightStore, open_store
+from adql.parameters.store import WeightStore, open_store, way_out
 from adql_services.local.cpu import CpuSeconds
 from adql_services.local.last_words import last_line
 from adql_services.local.processes import MAX_CRASHES, STABLE_SECONDS
@@ -29,9 +29,8 @@ def connect(settings: ParameterServerSettings, run: str, state_bytes: int = 0) -
     try:
         store.check_durable()
     except StoreUnavailableError as error:
-        raise InputError(
-            f"ADQL_REDIS_URL: {error}; start that store, or unset the variable for an embedded one"
-        ) from None
+        hint = way_out(error, "start that store")
+        raise InputError(f"ADQL_REDIS_URL: {error}; {hint}, or unset ADQL_REDIS_URL for an embedded one") from None
     except StoreNotDurableError as error:
         raise InputError(f"ADQL_REDIS_URL: {error}, or unset the variable for an embedded store") from None
     return store

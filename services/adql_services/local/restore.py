@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from adql.errors import CheckpointError, InputError, RunFailedError, StoreLostError
@@ -20,15 +21,27 @@ from adql_services.local.store import LocalStore
 from adql_services.local.summary import read_summary
 
 
-def restore(path: Path, file: Path | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What people type to go back to a checkpoint all the same, and what is to be done for the run to go on."""
+
+    restore: str
+    go_on: str
+
+
+ON_KUBERNETES = Commands("adql k8s restore", "its parameter server goes on with it")
+
+
+def restore(path: Path, file: Path | None = None, commands: Commands | None = None) -> int:
     """Puts the store of the run in ``path`` back; the embedded one, or that of ADQL_REDIS_URL. Returns 0.
 
-    ``file`` is the checkpoint to take, by default the newest that can be read.
+    ``file`` is the checkpoint to take, by default the newest that can be read; ``commands`` those of a DIR, likewise.
 
     Raises:
         InputError: no run, no checkpoint that can be read, the newest of them cannot, or the store has lost nothing.
     """
     directory = RunDirectory(path)
+    commands = commands or Commands(f"adql restore {path}", f"go on with `adql resume {path}`")
     with looking_into(path):
         if not directory.checkpoints.is_dir():
             raise InputError(
@@ -39,19 +52,22 @@ def restore(path: Path, file: Path | None = None) -> int:
     checkpoints = Checkpoints(directory.checkpoints)
     checkpoint = read_checkpoint(file) if file else checkpoints.read_newest()
     with _store(directory, checkpoint) as store:
-        state, lost = _put_back(directory, store, checkpoint, checkpoints, named=file is not None)
+        state, lost = _put_back(directory, store, checkpoint, checkpoints, None if file else commands.restore)
     steps, mark = state.record.clocks.environment_steps, state.mark
     sys.stdout.write(
         f"{lost}{path}: the store holds version {mark.version} again, at {state.record.learner_steps} learner steps "
-        f"and {steps} environment steps; go on with `adql resume {path}`\n"
+        f"and {steps} environment steps; {commands.go_on}\n"
     )
     return 0
 
 
 def _put_back(
-    directory: RunDirectory, store: WeightStore, checkpoint: State, checkpoints: Checkpoints, *, named: bool
+    directory: RunDirectory, store: WeightStore, checkpoint: State, checkpoints: Checkpoints, command: str | None
 ) -> tuple[State, str]:
-    """Returns the new state, and a line about what was passed over for it, empty where nothing was."""
+    """Returns the new state, and a line about what was passed over for it, empty where nothing was.
+
+    A checkpoint that nobody named is not taken where others are passed over for it: ``command`` is how to name it.
+    """
     guard, held = store.guard(), _readable(store)
     watermark = Watermark(directory.watermark)
     known, watermark_lost = _known(watermark)
@@ -61,10 +77,10 @@ def _put_back(
     owner = secrets.token_hex(16)
     state = restored(checkpoint, held, known, owner, damaged=damaged, watermark_lost=watermark_lost)
     lost = _losses(directory, checkpoints, checkpoint, held, known)
-    if lost and not named:
+    if lost and command:
         raise InputError(
             f"{lost}; bring that file back, or go back to version {checkpoint.mark.version} all the same: "
-            f"`adql restore {directory.path} --checkpoint {checkpoints.path_of(checkpoint.mark)}`"
+            f"`{command} --checkpoint {checkpoints.path_of(checkpoint.mark)}`"
         )
     if store.commit_over(state, guard) != state.mark:
         raise RunFailedError("a server committed to the store meanwhile: it is in use; stop that server first")

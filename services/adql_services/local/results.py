@@ -14,7 +14,7 @@ Tree = Mapping[str, Any]
 
 
 def complete(
-    path: Path, run: Tree, evaluations: Sequence[Tree], process_restarts: int, arguments: Sequence[str]
+    path: Path, run: Tree, evaluations: Sequence[Tree], process_restarts: int | None, arguments: Sequence[str]
 ) -> str:
     """Adds summary, report and what else is missing to the parameter server's files in ``path``.
 

@@ -177,7 +177,7 @@ class LocalRun:
         """A run that reached its goal took the ``confirmed`` CPU seconds, another one all that it had."""
         status = self._status(observation, failure)
         used = confirmed if status == "reached" else self._meter.cpu_seconds
-        restarts = self._earlier.get("process_restarts", 0) + self._crew.restarts
+        restarts = (self._earlier.get("process_restarts") or 0) + self._crew.restarts
         outcome = Outcome(status, used, restarts, str(failure) if failure else None)
         summary = make_summary(self._specification, observation, outcome)
         write_summary(summary, self._directory.summary)

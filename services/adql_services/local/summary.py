@@ -26,7 +26,8 @@ class Outcome:
     """reached, budget, plateau, stopped (by a signal) or failed."""
     cpu_seconds: float | None
     """Of all processes; None where nobody could add them up."""
-    process_restarts: int
+    process_restarts: int | None
+    """None where nobody counted them."""
     reason: str | None = None
     """Why it failed."""
 
@@ -117,7 +118,7 @@ class _Earlier(msgspec.Struct):
     learner_steps: int = 0
     evaluation: _EarlierEvaluation | None = None
     evaluations_without_improvement: int = 0
-    process_restarts: int = 0
+    process_restarts: int | None = 0
     cpu_seconds: float | None = None
 
 

@@ -18,13 +18,14 @@ from adql.parameters import run_record
 from adql.parameters.ownership import Finding, judge
 from adql.parameters.pacing import CommitPacer
 from adql.parameters.state import Mark, State
-from adql.parameters.store import REFUSED_HINT
+from adql.parameters.store import way_out
 from adql.parameters.volume import check_same_run
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.opening import Opened
-from adql_services.parameter_server.reminder import Reminder
+from adql_services.runtime.reminder import Reminder
+from adql_services.runtime.volume import VolumeWatch
 
 TICK_SECONDS = 1.0
 """How often an idle server looks at leases and at its store."""
@@ -44,7 +45,8 @@ class Committer:
     """Owns store and volume; everything in it runs in one task, blocking work in threads on immutable states.
 
     ``commits`` flashes after every commit, ``changes`` when the status or the waiting evaluations may have changed.
-    ``on_commit`` is called after every commit, ``on_available`` is told whether the server takes updates.
+    ``on_commit`` is called after every commit, ``on_available`` is told whether the server takes updates, ``watch``
+    whether the volume takes what it is given.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Committer:
         changes: Beacon,
         on_commit: Callable[[], None],
         on_available: Callable[[bool], None],
+        watch: VolumeWatch,
     ) -> None:
         self._machine, self._store, self._volume = opened.machine, opened.store, opened.volume
         self._owner, self._known = opened.owner, opened.state.mark
@@ -66,7 +69,7 @@ class Committer:
         self._on_commit, self._on_available = on_commit, on_available
         self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
         self._incident, self._ending = False, asyncio.Event()
-        self._volume_trouble = Reminder(time.monotonic)
+        self._watch = watch
         self._next_checkpoint = time.monotonic()
         self._checkpointed: Mark | None = None
         self._next_memory = time.monotonic()
@@ -123,8 +126,8 @@ class Committer:
             self._store.close()
         if not saved:
             raise RunFailedError(
-                f"ended without a last checkpoint or policy; the store has everything up to {self._machine.durable}: "
-                "make room for the volume and start again"
+                f"ended without a last checkpoint or policy; the store has everything up to {self._machine.durable}, "
+                f"the volume cannot be written ({self._watch.trouble}): give it room or rights, and start again"
             )
 
     async def _commit_the_rest(self) -> None:
@@ -189,10 +192,8 @@ class Committer:
 
     def _remember(self, state: State) -> None:
         """A full disk must not stop training: the store is the durable copy, the volume only guards it."""
-        try:
+        with contextlib.suppress(OSError), self._watch.writing("the watermark"):
             self._volume.remember(self._machine.identity, state.mark)
-        except OSError as error:
-            self._say_trouble("cannot write to the volume", error)
 
     def _announce(self, state: State) -> None:
         self._machine.committed(state)
@@ -264,13 +265,8 @@ class Committer:
 
     def _say_away(self, error: StoreUnavailableError, reminder: Reminder) -> None:
         if reminder.is_due():
-            hint = REFUSED_HINT if isinstance(error, StoreRefusedError) else "start it again"
+            hint = way_out(error, "start it again")
             get_logger().warning("the weight store is away", address=self._store.address, error=str(error), hint=hint)
-
-    def _say_trouble(self, what: str, error: OSError) -> None:
-        """Every commit would say it again."""
-        if self._volume_trouble.is_due():
-            get_logger().error(what, error=str(error))
 
     def _set_available(self, available: bool) -> None:
         if available != self._machine.available:
@@ -303,10 +299,10 @@ class Committer:
 
     async def _keep(self, task: run_record.Task, state: State) -> None:
         try:
-            await asyncio.to_thread(self._volume.keep_for_evaluation, task, state)
-        except OSError as error:
-            self._say_trouble("cannot keep a version for evaluation", error)
-            return
+            with self._watch.writing("a version for evaluation"):
+                await asyncio.to_thread(self._volume.keep_for_evaluation, task, state)
+        except OSError:
+            return  # the next turn tries again
         self._machine.schedule(task)
         self._changes.flash()
         await self._forget(state)
@@ -322,11 +318,11 @@ class Committer:
     async def _checkpoint(self) -> bool:
         self._next_checkpoint, state = time.monotonic() + CHECKPOINT_SECONDS, self._state
         try:
-            await asyncio.to_thread(self._volume.write_last, state)
-            await asyncio.to_thread(self._volume.checkpoints.write, state)
-        except OSError as error:
-            get_logger().error("cannot write a checkpoint; the older ones are kept", error=str(error))
-            return False
+            with self._watch.writing("a checkpoint"):
+                await asyncio.to_thread(self._volume.write_last, state)
+                await asyncio.to_thread(self._volume.checkpoints.write, state)
+        except OSError:
+            return False  # the older ones are kept
         self._checkpointed = state.mark
         return True
 

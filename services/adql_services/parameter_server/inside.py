@@ -1,18 +1,22 @@
 """What `adql k8s` asks for inside the parameter server's own container: how the run stands, and its files.
 
+Under compose a container beside it asks, for the files with summary and report.
+
 Asked there, no token leaves the cluster, and nothing has to be opened: who may `kubectl exec` may look.
 """
 
 import json
 import shutil
-from collections.abc import Iterator
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from adql.bundle import Part, write_bundle
-from adql.config import ParameterServerSettings
-from adql.errors import AdqlError, RunFailedError
+from adql.config import ParameterServerSettings, load_specification
+from adql.errors import AdqlError, InputError, RunFailedError
 from adql.parameters.checkpoints import newest_file
 from adql.wire import routes
 from adql.wire.connection import Connection
@@ -23,13 +27,14 @@ STATUS = "status.json"
 LINES = ("progress.csv", "episodes.csv", "evaluations.csv")
 """Files that grow line by line; a line that is on its way is left out."""
 FILES = ("run.yaml", *LINES, "activity.json", "policy-best.safetensors", "policy-last.safetensors", "watermark")
+START = "`docker compose up --detach --wait parameter-server`"
 TIMEOUT_SECONDS = 10.0
 MAX_TRIES = 5
 Tree = dict[str, Any]
 
 
 def status(settings: ParameterServerSettings) -> Tree:
-    """Returns the run as its server tells it, every evaluation, and what room the volume has.
+    """Returns the run as its server tells it, and every evaluation.
 
     Raises:
         RunFailedError: the server does not answer.
@@ -41,7 +46,7 @@ def status(settings: ParameterServerSettings) -> Tree:
             evaluations = json.loads(bytes(server.request("GET", routes.EVALUATIONS).body))
     except AdqlError as error:
         raise RunFailedError(f"the parameter server does not tell of its run: {error}; see its log") from None
-    return {"run": run, "evaluations": evaluations, "volume": _room(settings.directory)}
+    return {"run": run, "evaluations": evaluations}
 
 
 def export(settings: ParameterServerSettings, out: BinaryIO) -> None:
@@ -53,6 +58,45 @@ def export(settings: ParameterServerSettings, out: BinaryIO) -> None:
     with ExitStack() as stack:
         told, parts = _at_one_moment(settings, stack)
         write_bundle(out, [Part.of(STATUS, json.dumps(told).encode()), *parts])
+
+
+def folder(
+    settings: ParameterServerSettings, out: BinaryIO, complete: Callable[[Path, Tree, list[Tree], None], str]
+) -> None:
+    """Writes the folder that `adql train` makes to ``out``, as a tar archive; ``complete`` adds summary and report.
+
+    Raises:
+        RunFailedError: the server does not answer.
+        InputError: it trains another run than that of the directory.
+    """
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        try:
+            told, parts = _at_one_moment(settings, stack)
+        except RunFailedError as error:
+            raise RunFailedError(f"{error}; one that was stopped: {START}") from None
+        _check_same_run(settings.directory, told["run"]["name"])
+        for part in parts:
+            path = Path(name, part.name)
+            path.parent.mkdir(exist_ok=True)
+            with path.open("wb") as file:
+                shutil.copyfileobj(part.file, file)
+                file.truncate(part.size)
+        complete(Path(name), told["run"], told["evaluations"], None)
+        with tarfile.open(fileobj=out, mode="w|") as tar:
+            tar.add(name, arcname=".", filter=_of_whoever_unpacks)
+
+
+def _check_same_run(directory: Path, name: str) -> None:
+    file = directory / "run.yaml"
+    if not file.exists() or load_specification(file, environ={}).run.name != name:
+        raise InputError(f"{directory} is not of the run {name!r} that the parameter server has; set ADQL_RUN={name}")
+
+
+def _of_whoever_unpacks(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755 if member.isdir() else 0o644
+    return member
 
 
 def _at_one_moment(settings: ParameterServerSettings, stack: ExitStack) -> tuple[Tree, list[Part]]:
@@ -92,8 +136,3 @@ def _whole_lines(file: BinaryIO) -> int:
     end = start + file.read(size - start).rfind(b"\n") + 1
     file.seek(0)
     return end
-
-
-def _room(directory: Path) -> Tree:
-    usage = shutil.disk_usage(directory)
-    return {"bytes": usage.total, "free_bytes": usage.free}

@@ -107,6 +107,7 @@ class MetricsReport:
         return {
             "name": machine.identity.name,
             "config_hash": machine.identity.config_hash,
+            "keys": machine.identity.keys,
             "goal": machine.specification.goal,
             "started_at": machine.started_at,
             "incidents": machine.incidents,

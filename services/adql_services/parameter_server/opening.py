@@ -1,4 +1,4 @@
-"""Starts or goes on with a run: checks the store, and takes ownership by a commit under the next epoch."""
+"""Starts or goes on with a run: checks store and volume, and takes ownership by a commit under the next epoch."""
 
 import contextlib
 import secrets
@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from adql.config import ParameterServerSettings, RunSpecification
-from adql.errors import InputError, RunFailedError, StoreRefusedError, StoreUnavailableError
+from adql.errors import InputError, RunFailedError, StoreUnavailableError
 from adql.parameters.initial import initial_parameters, manifest_of
 from adql.parameters.server import ParameterServer
 from adql.parameters.size import state_bytes
 from adql.parameters.state import Mark, State
-from adql.parameters.store import REFUSED_HINT, WeightStore, open_store
+from adql.parameters.store import WeightStore, open_store, way_out
 from adql.parameters.volume import Volume, check_store
 from adql.telemetry.logs import get_logger
 from adql.types import Manifest
-from adql_services.parameter_server.reminder import Reminder
+from adql_services.runtime.reminder import Reminder
 
 MAX_TAKEOVERS = 100
 """Attempts to commit a new epoch while an older server still commits in between."""
 _POLL_SECONDS = 0.1
-_HINT = "start it there, or set ADQL_REDIS_URL to where it is"
+_AWAY = "start it there, or set ADQL_REDIS_URL to where it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def open_run(
         except StoreUnavailableError as error:
             if time.monotonic() > deadline or cancelled():
                 seconds = f"{settings.store_wait_seconds:g} s"
-                waited = f"{store.address} was waited for {seconds}: {_hint(error)}"
+                waited = f"{store.address} was waited for {seconds}: {way_out(error, _AWAY)}"
                 raise StoreUnavailableError(f"{error}; {waited}") from None
             if reminder.is_due():
                 _say_waiting(store, error)
@@ -76,11 +76,8 @@ def open_run(
 
 
 def _say_waiting(store: WeightStore, error: StoreUnavailableError) -> None:
-    get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=_hint(error))
-
-
-def _hint(error: StoreUnavailableError) -> str:
-    return REFUSED_HINT if isinstance(error, StoreRefusedError) else _HINT
+    hint = way_out(error, _AWAY)
+    get_logger().warning("waiting for the weight store", address=store.address, error=str(error), hint=hint)
 
 
 def new_machine(specification: RunSpecification) -> ParameterServer:
@@ -109,13 +106,15 @@ def _volume_errors(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"cannot write to {error.filename or directory}: {error.strerror}; name a directory that can be written"
+            f"cannot write to {error.filename or directory}: {error.strerror}; "
+            "give it room or rights, or set ADQL_DIRECTORY"
         ) from None
 
 
 def _take_over(
     specification: RunSpecification, machine: ParameterServer, store: WeightStore, volume: Volume, owner: str
 ) -> Opened:
+    volume.check_writable()  # a server that owns the run and then ends would take an epoch at every start
     for _ in range(MAX_TAKEOVERS):
         stored = store.read()
         check_store(volume.record(), stored, specification.run.name)

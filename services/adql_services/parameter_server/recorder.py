@@ -9,7 +9,7 @@ from adql.parameters.diary import Diary
 from adql.parameters.server import ParameterServer
 from adql.telemetry.logs import get_logger
 from adql.types import OVER
-from adql_services.parameter_server.reminder import Reminder
+from adql_services.runtime.reminder import Reminder
 
 LOOK_SECONDS = 0.2
 

@@ -1,6 +1,7 @@
 """What the routes ask for: the state machine, with waiting and durability around it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from adql_services.parameter_server.opening import Opened
 from adql_services.parameter_server.recorder import Recorder
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health
+from adql_services.runtime.volume import VolumeWatch
 
 DURABLE_WAIT_SECONDS = 5.0
 """How long a durable answer may take; then the client asks again with the same sequence.
@@ -37,12 +39,14 @@ class ParameterService:
         self._specification, self._health, self._shutdown = specification, health, shutdown
         self._machine, self._volume = opened.machine, opened.volume
         self._changes, self._commits = Beacon(), Beacon()
+        self._watch = VolumeWatch()
         self._committer = Committer(
             opened,
             commits=self._commits,
             changes=self._changes,
             on_commit=self._publish,
             on_available=self._on_available,
+            watch=self._watch,
         )
         self._report = MetricsReport(opened.machine.clocks)
         self._recorder = Recorder(opened.machine, opened.volume.diary)
@@ -126,7 +130,7 @@ class ParameterService:
         """Returns what the live view and the summary need."""
         self._recorder.look()
         told = {"wall_seconds": self.diary.wall_seconds, "activity_seconds": self.diary.activity_seconds()}
-        return self._report.describe(self._machine) | told
+        return self._report.describe(self._machine) | told | {"volume_trouble": self._watch.trouble}
 
     @property
     def diary(self) -> Diary:
@@ -272,17 +276,14 @@ class ParameterService:
 
     async def _take(self, result: run_record.Result) -> None:
         after = run_record.reported(self._machine.evaluations, result, self._specification)
-        await _write(lambda: self._volume.log.append(result))
+        await self._write("an evaluation", lambda: self._volume.log.append(result))
         if run_record.is_best(after, result):
-            await _write(lambda: self._volume.promote_to_best(result.task))
+            await self._write("the best policy", lambda: self._volume.promote_to_best(result.task))
         self._machine.report(result)
         metrics.EVALUATIONS.labels(result.task.purpose).inc()
         self._report.evaluated(result)
 
-
-async def _write(operation: Callable[[], None]) -> None:
-    """A full disk must not stop training."""
-    try:
-        await asyncio.to_thread(operation)
-    except OSError as error:
-        get_logger().error("cannot write an evaluation to the volume", error=str(error))
+    async def _write(self, what: str, operation: Callable[[], None]) -> None:
+        """A full disk must not stop training."""
+        with contextlib.suppress(OSError), self._watch.writing(what):
+            await asyncio.to_thread(operation)

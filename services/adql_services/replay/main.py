@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adql.config import ReplayServerSettings, RunSpecification, config_hash
+from adql.config.identity import identity_keys
 from adql.errors import AdqlError, InputError
 from adql.files import hold_lock
 from adql.replay import (
@@ -44,7 +45,7 @@ def run(specification: RunSpecification, settings: ReplayServerSettings) -> int:
     _lock(settings.directory)
     snapshots = Snapshots(settings.directory, f"{specification.run.name} {config_hash(specification)}")
     table = make_table(specification, _incarnation(snapshots, settings.directory))
-    service = ReplayService(table, snapshots, config_hash(specification))
+    service = ReplayService(table, snapshots, config_hash(specification), identity_keys(specification))
     if specification.replay.samples_per_insert is not None:
         metrics.REPLAY_TARGET.set(specification.replay.samples_per_insert)
     app = make_app(service, specification, Tokens.of(settings))
@@ -103,7 +104,7 @@ class _Lifetime:
         """Writes the last snapshot, after one that is under way: a thread that writes cannot be called back.
 
         Raises:
-            UnavailableError: it cannot be written; the earlier snapshot stands.
+            UnavailableError: it cannot be written; says whether an earlier snapshot stands.
         """
         try:
             await self._service.snapshot()
@@ -149,7 +150,7 @@ def _lock(directory: Path) -> None:
 
 
 def _unwritable(directory: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write to {directory}: {error.strerror}; name a directory that can be written")
+    return InputError(f"cannot write to {directory}: {error.strerror}; give it room or rights, or set ADQL_DIRECTORY")
 
 
 def _incarnation(snapshots: Snapshots, directory: Path) -> int:

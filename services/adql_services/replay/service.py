@@ -3,9 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adql.config.identity import check_same_hash
 from adql.errors import RateLimitedError, UnavailableError
@@ -21,6 +21,7 @@ from adql.replay import (
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import Array
+from adql_services.runtime.volume import VolumeWatch
 
 TURN_SECONDS = 1.0
 """Who is too fast waits at most this long in the server, whatever it asked for, then is told to come again."""
@@ -33,10 +34,14 @@ T = TypeVar("T")
 class ReplayService:
     """One table, whoever waits for it, and its snapshots; every method belongs to the service's event loop."""
 
-    def __init__(self, table: ReplayTable, snapshots: Snapshots, config_hash: str) -> None:
-        self._table, self._snapshots, self._config_hash = table, snapshots, config_hash
+    def __init__(
+        self, table: ReplayTable, snapshots: Snapshots, config_hash: str, keys: Mapping[str, Any] | None = None
+    ) -> None:
+        """``keys`` are those that ``config_hash`` is of, for a client of other ones."""
+        self._table, self._snapshots, self._config_hash, self._keys = table, snapshots, config_hash, keys
         self._changed = asyncio.Condition()
         self._snapshot_under_way, self._writing = asyncio.Lock(), threading.Lock()
+        self._watch = VolumeWatch()
         _show_zeros()
 
     def check_configuration(self, config_hash: str) -> None:
@@ -45,7 +50,7 @@ class ReplayService:
         Raises:
             WrongRunError: it is another one.
         """
-        check_same_hash(config_hash, self._config_hash)
+        check_same_hash(config_hash, self._config_hash, self._keys)
 
     async def insert(
         self, session: str, chunk: int, columns: dict[str, Array], td_errors: Array | None, wait_seconds: float
@@ -98,18 +103,26 @@ class ReplayService:
         """Writes a snapshot, one at a time, in a thread beside the loop; returns its bytes.
 
         Raises:
-            UnavailableError: the volume is full or broken; the earlier snapshot stands.
+            UnavailableError: the volume is full or broken; says whether an earlier snapshot stands.
         """
         async with self._snapshot_under_way:
             start = time.monotonic()
             try:
-                written = await asyncio.to_thread(self._write, self._table.state())
+                with self._watch.writing("a snapshot"):
+                    written = await asyncio.to_thread(self._write, self._table.state())
             except OSError as error:
                 metrics.REPLAY_SNAPSHOT_FAILURES.labels("write").inc()
-                get_logger().error("snapshot failed", error=str(error))
-                raise UnavailableError(f"no snapshot: {error.strerror}; make room on the volume") from error
+                message = f"no snapshot: {error.strerror}; make room on the volume; {self._standing()}"
+                raise UnavailableError(message) from error
             metrics.REPLAY_SNAPSHOT_SECONDS.set(time.monotonic() - start)
             return written
+
+    def _standing(self) -> str:
+        try:
+            newest = self._snapshots.newest()
+        except OSError:
+            return "nor can an earlier one be looked for"
+        return f"the earlier {newest.name} stands" if newest else "there is no earlier one: a restart begins empty"
 
     def _write(self, state: TableState) -> int:
         """Waits for a thread whose caller was cancelled: it goes on writing and cannot be called back."""

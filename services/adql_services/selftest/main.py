@@ -16,6 +16,7 @@ from adql.agent.assembly import Parts, assemble
 from adql.agent.collector import Collector
 from adql.agent.networks import Network, make_network
 from adql.config import RunSpecification, SelfTestSettings, config_hash
+from adql.config.identity import naming_differences
 from adql.errors import AdqlError, RunFailedError
 from adql.telemetry import logs
 from adql.telemetry.logs import get_logger
@@ -37,7 +38,7 @@ class Patience:
 
     def __init__(self, seconds: float = DEADLINE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock, self._end = seconds, clock, clock() + seconds
-        self._last: AdqlError | None = None
+        self._last: AdqlError | str = "one of insert and sample had to wait for the other"
 
     def remember(self, error: AdqlError) -> None:
         """Keeps why something has to be tried again."""
@@ -67,6 +68,7 @@ def run(specification: RunSpecification, settings: SelfTestSettings) -> int:
     logs.configure(settings.log_format, "selftest")
     patience, network = Patience(), make_network(specification.network, specification.signature)
     with ExitStack() as stack:
+        stack.enter_context(naming_differences(specification))
         parameters = stack.enter_context(closing(_parameter_client(specification, settings, network, patience)))
         newest = _try_parameters(specification, parameters)
         session, remember = parameters.session, patience.remember
@@ -110,7 +112,10 @@ def _nothing_new(rule: str, vector: Float32Array) -> Float32Array:
 def _try_replay(
     collector: Collector, replay: ReplayClient, vector: Float32Array, batch_size: int, patience: Patience
 ) -> None:
-    """Either verb may have to wait for the other, so that both are tried in turn."""
+    """Either verb may have to wait for the other, so that both are tried in turn.
+
+    Where learners rest nobody else samples: until the insert has passed, what was sampled is kept to make room for it.
+    """
     inserted, sampled = 0, 0
     while not (inserted and sampled):
         patience.check()
@@ -119,7 +124,8 @@ def _try_replay(
         replay.begin_sample(1, batch_size, SAMPLE_WAIT_SECONDS)
         if samples := replay.finish_sample():
             sampled = sum(len(sample.transitions) for sample in samples)
-            replay.give_back(samples)
+            if inserted:
+                replay.give_back(samples)
     get_logger().info("inserted", transitions=inserted)
     get_logger().info("sampled", transitions=sampled)
 

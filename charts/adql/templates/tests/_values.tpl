@@ -5,6 +5,6 @@ memory at most, but without their GPUs, and asking for little, so that it never 
 {{- define "adql.testValues" -}}
 {{- $limits := pick (.resources.limits | default dict) "memory" -}}
 {{- $resources := dict "requests" (dict "cpu" "50m" "memory" "96Mi") "limits" $limits -}}
-{{- $kept := pick . "nodeSelector" "tolerations" "priorityClassName" "extraEnv" "extraVolumes" "extraVolumeMounts" "extraEgress" -}}
+{{- $kept := pick . "nodeSelector" "tolerations" "priorityClassName" "runtimeClassName" "extraEnv" "extraVolumes" "extraVolumeMounts" "extraEgress" -}}
 {{- set $kept "resources" $resources | toYaml -}}
 {{- end }}
