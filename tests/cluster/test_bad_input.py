@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tests.cluster.commands import CHART, Helm, Kubectl, images, run
 from tests.cluster.release import NEVER, Release
@@ -51,6 +52,11 @@ def is_told(kubectl: Kubectl, words: str) -> None:
     wait_until(lambda: words in status(kubectl), 120, lambda: f"{words}\n{status(kubectl)}")
 
 
+def claims(kubectl: Kubectl) -> list[Any]:
+    """The claims of a namespace."""
+    return list(kubectl.get("persistentvolumeclaims")["items"])
+
+
 @contextmanager
 def no_default_class() -> Iterator[None]:
     """A cluster without a default StorageClass."""
@@ -71,6 +77,9 @@ def test_cluster_without_a_default_storage_class_is_told_and_goes_on_once_it_has
         said = status(kubectl)
         for section in ("parameterServer", "replay", "valkey"):
             assert f"name one by {section}.persistence.storageClass at install, or make one the default" in said
+    wait_until(lambda: all(claim["spec"].get("storageClassName") for claim in claims(kubectl)), 60, release.story)
+    # A scheduler that looked at a claim in the instant of that change looks again when it changes, or after 5 min.
+    kubectl("annotate", "persistentvolumeclaims", "--all", "adql-test/class=given")
     release.wait_ready(None, 6)
     release.wait_for_progress()
 

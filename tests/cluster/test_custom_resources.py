@@ -11,6 +11,7 @@ import yaml
 
 from tests.cluster.commands import CHART, Kubectl, fails, run
 from tests.cluster.conftest import new_namespace
+from tests.waiting import wait_until
 
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
 OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
@@ -33,13 +34,20 @@ WANTED = (
 )
 
 
+def is_established(name: str) -> bool:
+    """Whether the API server serves the kind of a definition."""
+    status = json.loads(run("kubectl", "get", "crd", name, "--output", "json")).get("status", {})
+    return any(one["type"] == "Established" and one["status"] == "True" for one in status.get("conditions") or [])
+
+
 @contextmanager
 def defined(name: str, module: str, path: str) -> Iterator[None]:
     """The definition ``name`` from a Go module, taken away again."""
     directory = json.loads(run("go", "mod", "download", "-json", module))["Dir"]
     run("kubectl", "create", "--filename", str(Path(directory) / path))
     try:
-        run("kubectl", "wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
+        # kubectl wait fails on a definition so new that it has no conditions yet.
+        wait_until(lambda: is_established(name), every=0.5)
         yield
     finally:
         run("kubectl", "delete", "crd", name)
