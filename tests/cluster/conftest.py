@@ -54,19 +54,26 @@ def new_namespace() -> Iterator[Kubectl]:
     finally:
         # What is in it is of no more use: first who would replace the pods, then the pods, without their grace.
         kubectl("delete", "deployments,statefulsets", "--all", "--cascade=orphan", check=False)
-        kubectl("delete", "pods", "--all", "--grace-period=1", check=False)
+        kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false", check=False)
         run("kubectl", "delete", "namespace", kubectl.namespace, "--wait=false")
 
 
 def reclaim_volumes() -> None:
     """Gets back what deleted claims have left, where that does not come by itself and little is left."""
-    if (command := os.environ.get("CLUSTER_RECLAIM")) and run("kubectl", "get", "pv").count("Available") < SPARE:
-        going = run(
-            "kubectl", "get", "namespaces", "--field-selector=status.phase=Terminating", "--output=name"
-        ).split()
+    command = shlex.split(os.environ.get("CLUSTER_RECLAIM", ""))
+    if not command or free_volumes() >= SPARE:
+        return
+    run(*command)
+    if free_volumes() < SPARE:  # the claims of namespaces that are on their way out
+        going = run("kubectl", "get", "namespaces", "--field-selector=status.phase=Terminating", "--output=name")
         if going:
-            run("kubectl", "wait", "--for=delete", *going, "--timeout=120s")
-        run(*shlex.split(command))
+            run("kubectl", "wait", "--for=delete", *going.split(), "--timeout=120s")
+        run(*command)
+
+
+def free_volumes() -> int:
+    """How many volumes no claim has or has had."""
+    return run("kubectl", "get", "pv").count("Available")
 
 
 @pytest.fixture

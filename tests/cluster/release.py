@@ -1,14 +1,19 @@
 """A release of the chart as its users see it: how the run goes, which pods there are."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.cluster.commands import Helm, Kubectl
 from tests.waiting import wait_until
 
+T = TypeVar("T")
+
 NEVER = ("--set", "run.training.goal=501", "--set", "run.training.environment_steps=100000000")
 """CartPole's return is 500 at most: a run that no test outlives."""
+POLL_SECONDS = 0.5
+"""A question is a process or two: to ask without a pause would take the time of those who train."""
 ASK = """
 import json, urllib.request
 from adql.config import ParameterServerSettings, load_settings
@@ -40,7 +45,7 @@ class Release:
 
     def version(self) -> int:
         """Returns the version of the parameters; waits for a server that answers."""
-        return int(wait_until(self.run, 120, self.story)["state"]["version"])
+        return int(self.wait_until(self.run, 120)["state"]["version"])
 
     def learners(self) -> int:
         """Returns how many live sessions push."""
@@ -67,14 +72,18 @@ class Release:
         pods = self.pods(component)
         return len(pods) == count and all(condition(pod, "Ready") for pod in pods)
 
+    def wait_until(self, condition: Callable[[], T], seconds: float) -> T:
+        """Returns what ``condition`` returns as soon as that is true; fails after ``seconds`` with the story."""
+        return wait_until(condition, seconds, self.story, every=POLL_SECONDS)
+
     def wait_ready(self, component: str | None, count: int, seconds: float = 180) -> None:
         """Waits until a component has so many ready pods."""
-        wait_until(lambda: self.is_ready(component, count), seconds, self.story)
+        self.wait_until(lambda: self.is_ready(component, count), seconds)
 
     def wait_for_progress(self, seconds: float = 180) -> None:
         """Waits until ten more updates were applied."""
         before = self.version()
-        wait_until(lambda: self.version() > before + 10, seconds, self.story)
+        self.wait_until(lambda: self.version() > before + 10, seconds)
 
     def scale(self, learners: int) -> None:
         """Does what people type."""

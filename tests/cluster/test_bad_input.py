@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.cluster.commands import CHART, Helm, Kubectl, images, run
-from tests.cluster.release import NEVER, Release
+from tests.cluster.release import NEVER, POLL_SECONDS, Release
 from tests.system.launched import adql
 from tests.waiting import wait_until
 
@@ -49,7 +49,7 @@ def installed(kubectl: Kubectl, *words: str) -> Release:
 
 def is_told(kubectl: Kubectl, words: str) -> None:
     """Waits until ``adql k8s status`` says ``words``."""
-    wait_until(lambda: words in status(kubectl), 120, lambda: f"{words}\n{status(kubectl)}")
+    wait_until(lambda: words in status(kubectl), 120, lambda: f"{words}\n{status(kubectl)}", every=POLL_SECONDS)
 
 
 def claims(kubectl: Kubectl) -> list[Any]:
@@ -77,7 +77,7 @@ def test_cluster_without_a_default_storage_class_is_told_and_goes_on_once_it_has
         said = status(kubectl)
         for section in ("parameterServer", "replay", "valkey"):
             assert f"name one by {section}.persistence.storageClass at install, or make one the default" in said
-    wait_until(lambda: all(claim["spec"].get("storageClassName") for claim in claims(kubectl)), 60, release.story)
+    release.wait_until(lambda: all(claim["spec"].get("storageClassName") for claim in claims(kubectl)), 60)
     # A scheduler that looked at a claim in the instant of that change looks again when it changes, or after 5 min.
     kubectl("annotate", "persistentvolumeclaims", "--all", "adql-test/class=given")
     release.wait_ready(None, 6)

@@ -10,7 +10,6 @@ import pytest
 from tests.cluster.commands import Helm, run
 from tests.cluster.conftest import new_namespace
 from tests.cluster.release import NEVER, Release, install
-from tests.waiting import wait_until
 
 FAST = {"intervalSeconds": 1, "windowSeconds": 10, "coolDownSeconds": 10, "startSeconds": 120, "maxReplicas": 4}
 ACCOUNT = "adql-controller"
@@ -57,7 +56,7 @@ def metric(release: Release, sample: str) -> float:
 def test_learners_are_added_to_a_run_that_never_ends_and_an_event_says_why(release):
     told = len(events(release))
     release.scale(1)
-    wait_until(lambda: any("1 to 2 learners (growth)" in one for one in messages(release)[told:]), 180, release.story)
+    release.wait_until(lambda: any("1 to 2 learners (growth)" in one for one in messages(release)[told:]), 180)
     newest = next(one for one in events(release)[told:] if "(growth)" in one["message"])
     assert (newest["type"], newest["reason"]) == ("Normal", "MoreLearners")
     assert "updates/s" in newest["message"]
@@ -70,9 +69,7 @@ def test_learners_are_added_to_a_run_that_never_ends_and_an_event_says_why(relea
 def test_number_that_is_typed_is_where_it_goes_on(release):
     release.scale(3)
     told = len(events(release))
-    wait_until(
-        lambda: metric(release, "adql_controller_wanted_replicas") == 3 or messages(release)[told:], 60, release.story
-    )
+    release.wait_until(lambda: metric(release, "adql_controller_wanted_replicas") == 3 or messages(release)[told:], 60)
     assert all(one.startswith("3 to ") for one in messages(release)[told : told + 1])
 
 
@@ -80,7 +77,7 @@ def test_zero_that_is_typed_is_a_pause(release):
     release.scale(0)
     paused = 'adql_controller_decisions_total{reason="paused"}'
     before = metric(release, paused)
-    wait_until(lambda: metric(release, paused) > before + 15, 120, release.story)
+    release.wait_until(lambda: metric(release, paused) > before + 15, 120)
     assert release.replicas() == 0 and metric(release, "adql_controller_wanted_replicas") == 0
     release.scale(1)
     release.wait_ready("learner", 1)
@@ -88,7 +85,7 @@ def test_zero_that_is_typed_is_a_pause(release):
 
 def test_number_beyond_its_bounds_is_brought_back(release):
     release.scale(6)
-    wait_until(lambda: release.replicas() == 4, 60, release.story)
+    release.wait_until(lambda: release.replicas() == 4, 60)
     assert any(one.startswith("6 to 4 learners (bounds)") for one in messages(release))
 
 
@@ -162,13 +159,13 @@ def test_learners_go_at_the_end_of_the_run_and_come_back_when_it_goes_on(cluster
         helm = Helm("helm", kubectl.namespace)
         short = ("run.training.goal=501", "run.training.environment_steps=3000", "controller.scaleToZeroWhenDone=true")
         release = install(helm, *words(*short, "controller.minReplicas=2"))
-        wait_until(lambda: release.replicas() == 0, 180, release.story)
+        release.wait_until(lambda: release.replicas() == 0, 180)
         assert any("to 0 learners (over): the run is over (budget)" in one for one in messages(release))
-        wait_until(lambda: not release.pods("learner"), 60, release.story)
+        release.wait_until(lambda: not release.pods("learner"), 60)
         assert release.run()["state"]["status"] == "budget"
         version, controller = release.version(), release.uids("controller")
         helm.upgrade("--set", "run.training.environment_steps=100000000")
-        wait_until(lambda: release.replicas() >= 2, 120, release.story)
+        release.wait_until(lambda: release.replicas() >= 2, 120)
         assert any("0 to 2 learners (resumed)" in one for one in messages(release))
-        wait_until(lambda: release.version() > version, 120, release.story)
+        release.wait_until(lambda: release.version() > version, 120)
         assert release.uids("controller") == controller, "another run started the controller anew"

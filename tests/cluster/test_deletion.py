@@ -14,7 +14,6 @@ from tests.cluster.checker import CLIENTS
 from tests.cluster.commands import ROOT, Helm, Kubectl, load_into_cluster, run
 from tests.cluster.release import NEVER, Release, install
 from tests.system.updates import counting_run
-from tests.waiting import wait_until
 
 COMPONENTS = ("learner", "evaluator", "replay", "valkey", "parameter-server")
 CHECKER = """
@@ -72,7 +71,7 @@ def checked(release: Release, image: str) -> Iterator[None]:
     release.wait_for_progress()
     yield
     kubectl("exec", "checker", "--", "touch", "/tmp/stop")
-    wait_until(lambda: kubectl.get("pod", "checker")["status"]["phase"] in ("Succeeded", "Failed"), 120, release.story)
+    release.wait_until(lambda: kubectl.get("pod", "checker")["status"]["phase"] in ("Succeeded", "Failed"), 120)
     said = kubectl("logs", "checker", check=False)
     verdict = (
         json.loads(said.strip().splitlines()[-1])
@@ -87,7 +86,7 @@ def delete_and_wait(release: Release, component: str) -> None:
     """Deletes the pods of a component, and waits until others are ready and training has gone on."""
     before = release.uids(component)
     release.kubectl("delete", "pod", "--selector", release.selector(component), "--wait=false")
-    wait_until(lambda: release.uids(component) and not release.uids(component) & before, 120, release.story)
+    release.wait_until(lambda: release.uids(component) and not release.uids(component) & before, 120)
     release.wait_ready(component, len(before))
     release.wait_for_progress()
 
@@ -120,7 +119,7 @@ def test_training_goes_on_after_a_drain(kubectl):
     ours = f"--pod-selector=app.kubernetes.io/instance={release.name}"
     try:
         said = kubectl(
-            "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=45s", ours, check=False
+            "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=30s", ours, check=False
         )
         assert "disruption budget" in said
         phases = {component: [pod["status"]["phase"] for pod in release.pods(component)] for component in COMPONENTS}

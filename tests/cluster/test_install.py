@@ -4,7 +4,6 @@ import pytest
 
 from tests.cluster.commands import CHART, Helm, images
 from tests.cluster.release import NEVER, Release, install
-from tests.waiting import wait_until
 
 IDLE_SECONDS = 20.0
 MAX_IDLE_SHARE = 0.02
@@ -30,7 +29,7 @@ def is_over(release):
 
 def test_default_values_reach_the_goal_and_rest(helm):
     release = install(helm)
-    wait_until(lambda: is_over(release), 240, release.story)
+    release.wait_until(lambda: is_over(release), 240)
     reached = release.run()["evaluations"]["reached"]
     assert reached["mean"] >= 475
     assert "Succeeded" in helm("test", "adql")
@@ -74,7 +73,7 @@ def test_eight_learners_and_all_else_are_scheduled(kubectl):
     release = install(Helm("helm", kubectl.namespace), *NEVER)
     release.scale(8)
     release.wait_ready("learner", 8)
-    wait_until(lambda: release.learners() == 8, 120, release.story)
+    release.wait_until(lambda: release.learners() == 8, 120)
     assert len(release.pods()) == 12
     assert release.restarts() == 0
 
@@ -90,7 +89,7 @@ def test_new_name_is_a_new_run_and_another_discount_under_an_old_one_is_refused(
 
     words = ("upgrade", "adql", CHART, "--reset-then-reuse-values", "--set")
     helm(*words, "run.run.name=adql,run.algorithm.gamma=0.5")  # of what is not the live run the server alone knows
-    said = wait_until(lambda: refusal(release), 120, release.story)
+    said = release.wait_until(lambda: refusal(release), 120)
     assert "another configuration" in said or "configuration differs" in said
     helm(*words, "run.algorithm.gamma=0.99")
     release.wait_ready(None, 6)
@@ -128,7 +127,7 @@ def test_releases_in_one_namespace_leave_each_other_alone(kubectl):
     other.wait_for_progress()
     pods = other.uids()
     helm("uninstall", "one", "--wait")
-    wait_until(lambda: not one.pods(), 90, one.story)
+    one.wait_until(lambda: not one.pods(), 90)
     assert other.uids() == pods
     other.wait_for_progress()
     assert other.restarts() == 0

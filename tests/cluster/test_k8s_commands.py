@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster.commands import CHART, Helm, images
 from tests.cluster.conftest import new_namespace
-from tests.cluster.release import NEVER, Release, install
+from tests.cluster.release import NEVER, POLL_SECONDS, Release, install
 from tests.ports import free_port
 from tests.system.launched import ENVIRONMENT, adql
 from tests.waiting import wait_until
@@ -47,7 +47,7 @@ def k8s(release: Release, *words: object, code: int = 0, **settings) -> str:
 
 
 def evaluated(release: Release) -> None:
-    wait_until(lambda: release.run().get("evaluations", {}).get("reported"), 180, release.story)
+    release.wait_until(lambda: release.run().get("evaluations", {}).get("reported"), 180)
 
 
 def test_status_of_a_release_that_trains(release):
@@ -122,15 +122,6 @@ def test_download_while_it_trains_makes_the_folder_of_a_training(release, tmp_pa
     assert "Training return" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_downloaded_run_goes_on_locally(release, tmp_path):
-    evaluated(release)
-    k8s(release, "download", tmp_path / "run")
-    assert adql("restore", tmp_path / "run").returncode == 0
-    steps = json.loads((tmp_path / "run" / "summary.json").read_text())["environment_steps"]
-    done = adql("resume", tmp_path / "run", f"training.environment_steps={steps + 1}", seconds=300)
-    assert done.returncode == 0, done.stderr
-
-
 def test_folder_that_holds_something_is_left_alone(release, tmp_path):
     (tmp_path / "kept").touch()
     assert "is there and not empty" in k8s(release, "download", tmp_path, code=2)
@@ -160,7 +151,7 @@ def test_release_that_is_not_there_is_told_where_there_is_one(release, words, pa
 
 def test_image_that_cannot_be_pulled_is_told_with_how_to_make_it(release):
     release.kubectl("set", "image", "deployment/adql-learner", "learner=adql/learner:nowhere")
-    wait_until(lambda: "make images" in adql_status(release), 120, release.story)
+    release.wait_until(lambda: "make images" in adql_status(release), 120)
     assert "`kind load docker-image adql/learner:nowhere`" in k8s(release, "status", code=1)
     release.kubectl("rollout", "undo", "deployment/adql-learner")
     release.kubectl("rollout", "status", "deployment/adql-learner")
@@ -174,13 +165,13 @@ def test_wrong_token_is_told_with_the_secret_to_look_at(release):
     path = f"/spec/template/spec/volumes/{number}/secret/secretName"
     patch = [{"op": "replace", "path": path, "value": "other"}]
     release.kubectl("patch", "deployment/adql-learner", "--type=json", "--patch", json.dumps(patch))
-    wait_until(lambda: "auth.existingSecret" in adql_status(release), 120, release.story)
+    release.wait_until(lambda: "auth.existingSecret" in adql_status(release), 120)
     release.kubectl("rollout", "undo", "deployment/adql-learner")
     release.kubectl("rollout", "status", "deployment/adql-learner")
 
 
 def test_volume_that_cannot_be_written_is_told_by_its_component_and_training_goes_on(release):
-    wait_until(lambda: "!" not in adql_status(release), 60, lambda: adql_status(release))
+    wait_until(lambda: "!" not in adql_status(release), 60, lambda: adql_status(release), every=POLL_SECONDS)
     stateful = ("parameter-server", "replay")
     for component in stateful:
         release.kubectl("exec", f"adql-{component}-0", "--", "chmod", "-R", "a-w", "/data/adql")
@@ -190,14 +181,14 @@ def test_volume_that_cannot_be_written_is_told_by_its_component_and_training_goe
     release.wait_for_progress()
     for component in stateful:
         release.kubectl("exec", f"adql-{component}-0", "--", "chmod", "-R", "u+w", "/data/adql")
-    wait_until(lambda: "!" not in adql_status(release), 120, lambda: adql_status(release))
+    wait_until(lambda: "!" not in adql_status(release), 120, lambda: adql_status(release), every=POLL_SECONDS)
 
 
 def test_store_that_lost_the_run_is_put_back_by_one_command(release):
     assert "has lost nothing" in k8s(release, "restore", code=2)
     epoch = release.run()["state"]["epoch"]
     lose_store(release)
-    wait_until(lambda: "on Kubernetes with `adql k8s restore`" in adql_status(release), 120, release.story)
+    release.wait_until(lambda: "on Kubernetes with `adql k8s restore`" in adql_status(release), 120)
     assert "its parameter server goes on with it" in k8s(release, "restore")
     release.wait_ready("parameter-server", 1)
     assert release.run()["state"]["epoch"] > epoch
@@ -219,20 +210,29 @@ def test_download_of_a_run_that_is_over_needs_no_evaluator(release, tmp_path):
     helm = Helm("helm", release.kubectl.namespace)
     short = ("--set", "run.run.name=short", "--set", "run.training.environment_steps=4000", "--force-conflicts")
     helm.upgrade("--set", "run.training.goal=501", *short)
-    wait_until(lambda: release.run().get("state", {}).get("status") == "budget", 240, release.story)
+    release.wait_until(lambda: release.run().get("state", {}).get("status") == "budget", 240)
     evaluated(release)
     release.kubectl("delete", "deployment", "adql-evaluator")
-    wait_until(lambda: not release.pods("evaluator"), 60, release.story)
+    release.wait_until(lambda: not release.pods("evaluator"), 60)
     summary = downloaded(release, tmp_path / "run")
     assert (summary["name"], summary["status"]) == ("short", "budget")
     assert "run short: budget" in k8s(release, "status")
+
+
+def test_downloaded_run_goes_on_locally(release, tmp_path):
+    evaluated(release)
+    k8s(release, "download", tmp_path / "run")
+    assert adql("restore", tmp_path / "run").returncode == 0
+    steps = json.loads((tmp_path / "run" / "summary.json").read_text())["environment_steps"]
+    done = adql("resume", tmp_path / "run", f"training.environment_steps={steps + 1}", seconds=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_parameter_server_without_a_volume_is_told_with_its_claim(release):
     helm, parked = Helm("helm", release.kubectl.namespace), Release(release.kubectl, "parked-adql")
     lost = ("--set", "parameterServer.persistence.storageClass=nowhere", "--set", "learner.replicaCount=0")
     helm("install", parked.name, CHART, *images(), *SMALL, *lost)
-    wait_until(lambda: "is pending" in adql_status(parked), 60, release.story)
+    release.wait_until(lambda: "is pending" in adql_status(parked), 60)
     said = k8s(parked, "status", code=1)
     assert "run: no parameter-server of release parked-adql runs" in said
     assert "asks for StorageClass nowhere, which does not exist: there are standard" in said

@@ -11,7 +11,6 @@ from tests.cluster.commands import Helm, images, load_into_cluster, run
 from tests.cluster.release import Release
 from tests.readme import blocks
 from tests.system.launched import adql
-from tests.waiting import wait_until
 
 IMAGE = "my-learner"
 APART = ("--set", "learner.role=learner,learner.replicaCount=1,actor.enabled=true,actor.replicaCount=2")
@@ -45,8 +44,8 @@ def test_own_environment_is_acted_in_by_actors_and_learnt_by_a_learner(kubectl, 
     release = Release(kubectl)
     Helm("helm", kubectl.namespace)(*(chosen.get(word, word) for word in told), *images(), *APART)
     roles = ("actor", "actor", "learner")
-    wait_until(lambda: tuple(sorted(one["role"] for one in release.run()["sessions"])) == roles, 60, release.story)
-    wait_until(lambda: release.run()["state"]["status"] == "reached", 180, release.story)
+    release.wait_until(lambda: tuple(sorted(one["role"] for one in release.run()["sessions"])) == roles, 60)
+    release.wait_until(lambda: release.run()["state"]["status"] == "reached", 180)
     scaled = adql("k8s", "scale", "3", "--actors", "--namespace", kubectl.namespace).stdout
     assert "deployment adql-actor: 2 actors before, now 3" in scaled
     release.wait_ready("actor", 3)

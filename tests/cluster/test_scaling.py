@@ -7,7 +7,6 @@ import pytest
 from tests.cluster.commands import CHART, Helm, images
 from tests.cluster.conftest import new_namespace
 from tests.cluster.release import NEVER, Release, install
-from tests.waiting import wait_until
 
 SETTINGS = (*NEVER, "--set", "evaluator.enabled=false")
 
@@ -21,7 +20,7 @@ def test_scaled_learners_survive_upgrades(helm):
     release.wait_for_progress()
     release.scale(6)
     release.wait_ready("learner", 6)
-    wait_until(lambda: release.learners() == 6, 60, release.story)
+    release.wait_until(lambda: release.learners() == 6, 60)
     before, pods = release.version(), release.uids()
     helm.upgrade()
     assert release.replicas() == 6
@@ -30,8 +29,8 @@ def test_scaled_learners_survive_upgrades(helm):
     assert release.version() > before
 
     release.scale(0)
-    wait_until(lambda: not release.pods("learner"), 60, release.story)
-    wait_until(lambda: release.learners() == 0, 60, release.story)
+    release.wait_until(lambda: not release.pods("learner"), 60)
+    release.wait_until(lambda: release.learners() == 0, 60)
     stood_at = release.version()
     helm.upgrade()
     assert release.replicas() == 0

@@ -7,7 +7,6 @@ import yaml
 
 from tests.cluster.commands import CHART, Helm, images
 from tests.cluster.release import NEVER, install
-from tests.waiting import wait_until
 
 SECRET_SECONDS = 180
 """Until the kubelet has refreshed a mounted Secret."""
@@ -19,7 +18,7 @@ def test_upgrade_rolls_only_what_it_changes(kubectl):
     release.wait_for_progress()
     others, learners = release.uids() - release.uids("learner"), release.uids("learner")
     helm.upgrade("--set", "learner.resources.limits.memory=600Mi")
-    wait_until(lambda: not release.uids("learner") & learners, 120, release.story)
+    release.wait_until(lambda: not release.uids("learner") & learners, 120)
     release.wait_ready("learner", 2)
     assert release.uids() - release.uids("learner") == others
     release.wait_for_progress()
@@ -69,7 +68,7 @@ def test_token_is_replaced_without_a_failed_push(kubectl):
     for pod in release.pods():
         if pod["metadata"]["labels"]["app.kubernetes.io/component"] != "valkey":
             name = pod["metadata"]["name"]
-            wait_until(lambda name=name: mounted(release, name) == tokens(release), SECRET_SECONDS, release.story)
+            release.wait_until(lambda name=name: mounted(release, name) == tokens(release), SECRET_SECONDS)
     release.wait_for_progress()
     assert release.uids() == pods
     assert release.restarts() == 0
@@ -85,7 +84,7 @@ def test_another_store_password_reaches_store_and_server_by_itself(kubectl):
     kubectl("delete", "secret", "adql-valkey")
     helm("upgrade", "adql", CHART, "--reset-then-reuse-values")  # the chart makes another one
     refresh_secrets(release)
-    wait_until(lambda: release.restarts() == 1, SECRET_SECONDS, release.story)
+    release.wait_until(lambda: release.restarts() == 1, SECRET_SECONDS)
     release.wait_ready(None, 5)
     release.wait_for_progress()
     assert release.run()["started_at"] == before["started_at"]
