@@ -13,6 +13,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 CHART = str(ROOT / "charts/adql")
 COMMAND_SECONDS = 300
+OF_A_TRAINING = {
+    "run.yaml", "command.txt", "summary.json", "evaluations.csv", "episodes.csv", "progress.csv", "report.html",
+    "policy-best.safetensors", "policy-last.safetensors", "watermark", "checkpoints", "store", "replay", "logs",
+}  # fmt: skip
+"""What is in the folder that `adql train` makes."""
 
 
 def run(*words: str, check: bool = True, seconds: float = COMMAND_SECONDS, text: str = "") -> str:

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from tests.cluster.commands import run
+from tests.cluster.commands import OF_A_TRAINING, run
 from tests.cluster.stack import END_SECONDS, Terminal, new_stack
 from tests.readme import blocks
 from tests.system.launched import adql
@@ -18,10 +18,6 @@ SERVICES = ("valkey", "parameter-server", "replay", "learner", "evaluator", "pro
 ENDLESS = "environment: {id: CartPole-v1}\ntraining: {goal: 501, environment_steps: 1000000000}\n"
 """No return is over the goal."""
 SHORT = "training: {goal: 501, environment_steps: 4000}\nevaluation: {every_learner_steps: 500, episodes: 2}\n"
-OF_A_TRAINING = {
-    "run.yaml", "command.txt", "summary.json", "evaluations.csv", "episodes.csv", "progress.csv", "report.html",
-    "policy-best.safetensors", "policy-last.safetensors", "watermark", "checkpoints", "store", "replay", "logs",
-}  # fmt: skip
 GOAL_SECONDS, BACK_SECONDS, UP_SECONDS, REFUSED_SECONDS = 600, 120, 240, 60
 
 

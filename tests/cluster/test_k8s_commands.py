@@ -13,17 +13,13 @@ from typing import TextIO
 
 import pytest
 
-from tests.cluster.commands import CHART, Helm, images
+from tests.cluster.commands import CHART, OF_A_TRAINING, Helm, images
 from tests.cluster.conftest import new_namespace
 from tests.cluster.release import NEVER, POLL_SECONDS, Release, install
 from tests.ports import free_port
 from tests.system.launched import ENVIRONMENT, adql
 from tests.waiting import wait_until
 
-OF_A_TRAINING = {
-    "run.yaml", "command.txt", "summary.json", "evaluations.csv", "episodes.csv", "progress.csv", "report.html",
-    "policy-best.safetensors", "policy-last.safetensors", "watermark", "checkpoints", "store", "replay", "logs",
-}  # fmt: skip
 SMALL = [
     word
     for section in ("parameterServer", "replay", "valkey", "learner", "evaluator")

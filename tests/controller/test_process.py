@@ -63,7 +63,7 @@ def test_number_that_is_written_when_it_is_told_to_end_is_told_all_the_same(worl
         def ending(method, path, body):
             if method == "PUT":
                 process.send_signal(signal.SIGTERM)
-                time.sleep(0.5)
+                time.sleep(0.5)  # the length of the answer, so that the signal comes before it
             return answer(method, path, body)
 
         monkeypatch.setattr(world, "answer", ending)

@@ -257,7 +257,7 @@ def test_a_slow_body_has_the_time_that_its_length_allows(place, connect, monkeyp
     monkeypatch.setattr("adql.wire.connection.MIN_BYTES_PER_SECOND", 4e6)  # 5 s for the body below
 
     def act(peer: socket.socket) -> None:
-        time.sleep(0.4)
+        time.sleep(0.4)  # the slowness itself, not a wait for anything
         read_request(peer)
 
     with scripted_server(place, act) as address:

@@ -1,11 +1,10 @@
 """What defines a run, for the chart, which refuses a change of it before anything is done."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from adql.config import RunSpecification, ScheduleSettings
 from adql.config.identity import IDENTITY
-from adql.config.section import Section
+from tools.chart.leaves import leaves
 
 OF_THE_ENVIRONMENT = {"environment.signature"}
 """Where it is not set the program asks the environment, which the chart cannot."""
@@ -17,21 +16,11 @@ def identity() -> dict[str, Any]:
     found: dict[str, Any] = {"run.name": specification.run.name}
     for name, keys in IDENTITY.items():
         section = getattr(specification, name)
-        names = sorted(keys) if isinstance(keys, set) else type(section).model_fields
-        found |= dict(_leaves(section, names, f"{name}."))
-    return {key: default for key, default in found.items() if key not in OF_THE_ENVIRONMENT}
+        found |= dict(leaves(section, f"{name}.", sorted(keys) if isinstance(keys, set) else None))
+    return {key: _shortest(default) for key, default in found.items() if key not in OF_THE_ENVIRONMENT}
 
 
-def _leaves(section: Section, names: Iterable[str], above: str) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        value = getattr(section, name)
-        if isinstance(value, ScheduleSettings):
-            yield f"{above}{name}", _shortest(value)
-        elif isinstance(value, Section):
-            yield from _leaves(value, type(value).model_fields, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
-
-
-def _shortest(schedule: ScheduleSettings) -> Any:
-    return schedule.initial if schedule.kind == "constant" else schedule.model_dump(mode="json")
+def _shortest(value: Any) -> Any:
+    if not isinstance(value, ScheduleSettings):
+        return value
+    return value.initial if value.kind == "constant" else value.model_dump(mode="json")

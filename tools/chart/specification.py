@@ -1,12 +1,12 @@
 """What the program says of keys of a run together, for the chart, which says so before anything is installed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from adql.config import RunSpecification, ScheduleSettings
 from adql.config.applicability import HOMES
 from adql.config.section import Section
 from adql.config.specification import CAPACITY_PER_LEARNER, MIN_CAPACITY, SignatureSettings
+from tools.chart.leaves import leaves
 
 
 def specification() -> dict[str, Any]:
@@ -14,7 +14,7 @@ def specification() -> dict[str, Any]:
 
     A signature is a default by itself: what one that was given does not say.
     """
-    found, fields = dict(_leaves(RunSpecification(), "")), SignatureSettings.model_fields
+    found, fields = dict(leaves(RunSpecification())), SignatureSettings.model_fields
     return {
         "homes": [{"choice": choice, "values": values, "keys": keys} for choice, values, keys in HOMES],
         "schedules": [key for key, value in found.items() if isinstance(value, ScheduleSettings)],
@@ -22,15 +22,6 @@ def specification() -> dict[str, Any]:
         "signature": {name: field.default for name, field in fields.items() if not field.is_required()},
         "defaults": {key: _plain(value) for key, value in found.items()},
     }
-
-
-def _leaves(section: Section, above: str) -> Iterator[tuple[str, Any]]:
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        if isinstance(value, Section) and not isinstance(value, ScheduleSettings):
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def _plain(value: Any) -> Any:
