@@ -1,7 +1,7 @@
 import pytest
 
-from adql.config import DurabilitySettings
-from adql.parameters.pacing import CommitPacer
+from adql.config import DurabilitySettings, EvaluationSettings
+from adql.parameters.pacing import MAX_REST_SECONDS, CommitPacer, EvaluationPacer
 
 
 def pacer(**settings) -> CommitPacer:
@@ -36,3 +36,29 @@ def test_one_slow_commit_does_not_delay_the_next():
         plan.committed(start, start + 0.01, nbytes=1)
     plan.committed(start=4.0, end=9.0, nbytes=1)
     assert plan.next_start(new_version=True) == pytest.approx(4.1)
+
+
+def test_evaluator_rests_for_what_its_share_leaves():
+    plan = EvaluationPacer(EvaluationSettings(duty=0.25))
+    assert not plan.rests(now=0.0)
+    plan.played(now=10.0, seconds=2.0, over_the_goal=False)
+    assert plan.rests(now=15.9) and not plan.rests(now=16.0)
+
+
+def test_evaluation_over_the_goal_is_followed_at_once():
+    plan = EvaluationPacer(EvaluationSettings(duty=0.25))
+    plan.played(now=10.0, seconds=2.0, over_the_goal=False)
+    plan.played(now=12.0, seconds=2.0, over_the_goal=True)
+    assert not plan.rests(now=12.0)
+
+
+def test_whole_share_is_no_rest():
+    plan = EvaluationPacer(EvaluationSettings(duty=1.0))
+    plan.played(now=10.0, seconds=2.0, over_the_goal=False)
+    assert not plan.rests(now=10.0)
+
+
+def test_rest_has_an_end_however_long_the_play_is_said_to_have_been():
+    plan = EvaluationPacer(EvaluationSettings(duty=0.25))
+    plan.played(now=10.0, seconds=1e300, over_the_goal=False)
+    assert not plan.rests(now=10.0 + MAX_REST_SECONDS)

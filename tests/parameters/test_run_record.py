@@ -38,6 +38,14 @@ def test_first_commit_after_each_multiple_is_evaluated():
     assert [(task.number, task.learner_steps) for task in record.waiting] == [(3, 12), (6, 20), (7, 55)]
 
 
+def test_nothing_but_the_last_version_is_due_while_evaluators_rest():
+    budget = RUN.training.environment_steps
+    at = Version(1, 3)
+    assert run_record.due(RunRecord(), at, Clocks(0, 30), RUN, rests=True) is None
+    assert run_record.due(RunRecord(), at, Clocks(0, 30), RUN, rests=False) is not None
+    assert run_record.due(RunRecord(), at, Clocks(budget, 30), RUN, rests=True) is not None
+
+
 def test_every_version_committed_after_the_budget_is_evaluated_once_the_last_one_too():
     budget = RUN.training.environment_steps
     record = committed(RunRecord(), 1, learner_steps=3, environment_steps=budget - 1)

@@ -14,6 +14,8 @@ from adql.errors import (
     UnknownSessionError,
     WrongRunError,
 )
+from adql.parameters import run_record
+from adql.parameters.run_record import Episodes
 from adql.parameters.sessions import Counts
 from adql.types import Clocks, Version
 from tests.clocks import Clock
@@ -404,3 +406,22 @@ def test_learner_that_asks_on_while_the_store_is_away_keeps_its_session():
             server.push(update(server, session, 0))
     server.available = True
     assert server.push(update(server, session, 0)).outcome == "applied"
+
+
+def test_evaluator_that_played_long_is_asked_less_often_until_it_sees_the_goal():
+    clock = Clock()
+    server = owning_server(clock=clock)
+
+    def play(mean: float, learner_steps: int) -> None:
+        task = server.due_evaluation(Version(1, learner_steps), Clocks(0, learner_steps))
+        server.schedule(task)
+        count = server.specification.evaluation.episodes
+        episodes = Episodes((mean,) * count, (5,) * count, None, seconds=2.0)
+        server.report(run_record.result_of(run_record.next_task(server.evaluations), episodes))
+
+    play(mean=0.0, learner_steps=10)
+    clock.now += 5.9  # at a quarter of the time, 2 s of play are followed by 6 s of rest
+    assert server.due_evaluation(Version(1, 20), Clocks(0, 20)) is None
+    clock.now += 0.1
+    play(mean=server.specification.goal, learner_steps=30)
+    assert server.due_evaluation(Version(1, 40), Clocks(0, 40)) is not None

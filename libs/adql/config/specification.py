@@ -277,6 +277,12 @@ class EvaluationSettings(Section):
     """Greedy episodes on reserved seeds."""
 
     every_learner_steps: PositiveInt = 1_000
+    """At most so often; ``duty`` may make it less often."""
+    duty: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    """Share of an evaluator's time that is played: long episodes are played less often, and learners have the cores.
+
+    After a result over the goal the next evaluation does not wait; 1 never waits.
+    """
     episodes: EpisodeCount = 20
     """Environment copies, one episode each."""
     confirm_episodes: EpisodeCount = 100

@@ -1,13 +1,15 @@
-"""When the next commit may start: as often as its share of a core and of the disk allow."""
+"""When the next commit or evaluation may start: as often as its share of a core and of the disk allow."""
 
 import math
 from collections import deque
 from statistics import median
 
-from adql.config import DurabilitySettings
+from adql.config import DurabilitySettings, EvaluationSettings
 
 RECENT = 5
 """Commits whose median cost counts: one that was held up must not delay the next by ten times its length."""
+MAX_REST_SECONDS = 3_600.0
+"""Between two evaluations, however long an evaluator says that it played."""
 
 
 class CommitPacer:
@@ -35,3 +37,25 @@ class CommitPacer:
         if not new_version:
             interval = max(interval, self._settings.max_interval_seconds)
         return self._last_start + interval
+
+
+class EvaluationPacer:
+    """Lets an evaluator rest after it played; all times are seconds of one monotonic clock.
+
+    Known to this process alone: who starts anew begins with an evaluation.
+    """
+
+    def __init__(self, settings: EvaluationSettings) -> None:
+        self._rest = 1.0 / settings.duty - 1.0
+        self._next_start = -math.inf
+
+    def played(self, now: float, seconds: float, *, over_the_goal: bool) -> None:
+        """Takes a periodic evaluation into account that took ``seconds``.
+
+        Two in a row reach a goal: after a first one over it the second does not wait.
+        """
+        self._next_start = now if over_the_goal else now + min(self._rest * seconds, MAX_REST_SECONDS)
+
+    def rests(self, now: float) -> bool:
+        """Whether it is too early for another one."""
+        return now < self._next_start

@@ -1,9 +1,9 @@
 """The run record: which committed versions are evaluated, what came of it, and when the run is over.
 
 Pure functions of a frozen record. A periodic evaluation is due at multiples of ``evaluation.every_learner_steps``; the
-first commit after each multiple is kept for it, and every commit of new learner steps once the budget is spent, so
-that the run's last version is among them. The goal counts when two consecutive periodic means reach it and the
-later version is confirmed on fresh seeds, while training goes on.
+first commit after a multiple at which evaluators do not rest is kept for it, and every commit of new learner steps once
+the budget is spent, so that the run's last version is among them. The goal counts when two consecutive periodic means
+reach it and the later version is confirmed on fresh seeds, while training goes on.
 """
 
 from typing import Literal
@@ -100,7 +100,7 @@ class RunRecord(msgspec.Struct, frozen=True):
 
 def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification) -> Status:
     """Returns the status that every answer carries."""
-    if _over(record.reached, specification):
+    if is_over(record.reached, specification):
         return "reached"
     if clocks.environment_steps >= specification.training.environment_steps:
         return "budget"
@@ -111,12 +111,18 @@ def status_of(record: RunRecord, clocks: Clocks, specification: RunSpecification
     return "running" if clocks.learner_steps else "waiting"
 
 
-def due(record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification) -> Task | None:
-    """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any."""
+def due(
+    record: RunRecord, version: Version, clocks: Clocks, specification: RunSpecification, *, rests: bool = False
+) -> Task | None:
+    """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due, if any.
+
+    While an evaluator ``rests`` nothing is due but the last version of a run.
+    """
     multiple = clocks.learner_steps // specification.evaluation.every_learner_steps
     ended = status_of(record, clocks, specification) in SPENT
-    wanted = multiple > record.last_multiple or (ended and clocks.learner_steps > record.scheduled_learner_steps)
-    if _over(record.reached, specification) or not wanted:
+    periodic = multiple > record.last_multiple and not rests
+    wanted = periodic or (ended and clocks.learner_steps > record.scheduled_learner_steps)
+    if is_over(record.reached, specification) or not wanted:
         return None
     return Task(
         record.next_identifier,
@@ -231,12 +237,12 @@ def reported(record: RunRecord, result: Result, specification: RunSpecification)
     waiting = tuple(task for task in record.waiting if task.identifier != result.task.identifier)
     record = msgspec.structs.replace(record, waiting=waiting, reported=record.reported + 1)
     if result.task.purpose == "confirm":
-        over = _over(result, specification)
+        over = is_over(result, specification)
         return msgspec.structs.replace(record, reached=result, best=result, waiting=()) if over else record
     best = result if record.best is None or result.mean > record.best.mean else record.best
     # Several evaluators may report out of turn: the later version of the two is the one to confirm.
     newest = max(record.last or result, result, key=lambda one: one.task.identifier)
-    confirmable = _over(record.last, specification) and _over(result, specification)
+    confirmable = is_over(record.last, specification) and is_over(result, specification)
     plateau = record.plateau.after(result.interquartile_mean, specification.training.plateau_evaluations)
     record = msgspec.structs.replace(record, last=newest, best=best, plateau=plateau)
     return _confirming(record, newest, specification) if confirmable else record
@@ -247,12 +253,13 @@ def is_best(record: RunRecord, result: Result) -> bool:
     return record.best is not None and record.best.task.identifier == result.task.identifier
 
 
-def _over(result: Result | None, specification: RunSpecification) -> bool:
+def is_over(result: Result | None, specification: RunSpecification) -> bool:
+    """Whether ``result`` reaches the goal; not where there is none of either."""
     return result is not None and specification.goal is not None and result.mean >= specification.goal
 
 
 def _confirming(record: RunRecord, result: Result, specification: RunSpecification) -> RunRecord:
-    if _over(record.reached, specification) or any(task.purpose == "confirm" for task in record.waiting):
+    if is_over(record.reached, specification) or any(task.purpose == "confirm" for task in record.waiting):
         return record
     task = msgspec.structs.replace(
         result.task,

@@ -24,6 +24,7 @@ from adql.errors import (
 )
 from adql.parameters import run_record, staleness
 from adql.parameters.buffers import VectorPool, publish
+from adql.parameters.pacing import EvaluationPacer
 from adql.parameters.run_record import RunRecord, Status
 from adql.parameters.sessions import Outcome, Role, Session, SessionTable
 from adql.parameters.state import Mark, RunIdentity, State, StateRecord
@@ -70,12 +71,13 @@ class ParameterServer:
         self.identity = RunIdentity.of(specification, run_id)
         self.sessions = SessionTable(specification.durability.lease_seconds, clock, new_identifier)
         self.evaluations = RunRecord()
+        self._evaluation_pacer = EvaluationPacer(specification.evaluation)
         self.durable = Version(0, 0)
         self.available = False
         """Whether updates and registrations are taken; not while the store is away or a new epoch is not committed."""
         self.incidents = 0
         self._changes = 0
-        self._wall_clock = wall_clock
+        self._clock, self._wall_clock = clock, wall_clock
         self._pool = VectorPool(len(vector))
         self._rule = make_update_rule(
             specification.update,
@@ -358,6 +360,11 @@ class ParameterServer:
 
     # Evaluations
 
+    def due_evaluation(self, version: Version, clocks: Clocks) -> run_record.Task | None:
+        """Returns the periodic task that the commit of ``version`` at ``clocks`` makes due now, if any."""
+        rests = self._evaluation_pacer.rests(self._clock())
+        return run_record.due(self.evaluations, version, clocks, self.specification, rests=rests)
+
     def schedule(self, task: run_record.Task) -> None:
         """Lets a periodic ``task`` wait, after its committed version was kept."""
         self.evaluations = run_record.scheduled(self.evaluations, task, self.specification)
@@ -371,6 +378,9 @@ class ParameterServer:
     def report(self, result: run_record.Result) -> None:
         """Takes an evaluator's result; decides on best policy, confirmation and goal."""
         self.evaluations = run_record.reported(self.evaluations, result, self.specification)
+        if result.task.purpose == "periodic":
+            over = run_record.is_over(result, self.specification)
+            self._evaluation_pacer.played(self._clock(), result.seconds, over_the_goal=over)
         self._changed()
 
 

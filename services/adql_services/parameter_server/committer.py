@@ -278,9 +278,7 @@ class Committer:
 
     async def _follow_up(self) -> None:
         state = self._state
-        task = run_record.due(
-            self._machine.evaluations, state.mark.version, state.record.clocks, self._machine.specification
-        )
+        task = self._machine.due_evaluation(state.mark.version, state.record.clocks)
         if task is not None:
             await self._keep(task, state)
         await self._measure_store()
