@@ -1,8 +1,8 @@
 """ADQL beside its peers: ``python -m tests.bench.peers [--tasks …] [--competitors …] [--seeds …] [--results FILE]``.
 
 Every competitor races each task with each seed, in a process of its own and in turn, so that a machine that is busy
-for a while is busy for all of them. Each race adds one line of JSON to FILE; one that is in it already is not run again,
-so that whatever stopped can be started again.
+for a while is busy for all of them. Each race adds one line of JSON to FILE; one that is in it already is not run
+again, so that whatever stopped can be started again.
 """
 
 import argparse
