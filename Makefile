@@ -3,6 +3,7 @@
 # make help     the rest
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -10,7 +11,7 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGES ?= service learner
 TAG ?= $(VERSION)
 
-.PHONY: help run test prometheus test-learning test-cluster images lint format type generate bench clean
+.PHONY: help run test prometheus test-learning test-cluster images lint format type generate bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -58,15 +59,19 @@ generate: $(VENV)/.dev  ## write the files that are made from others: the chart'
 bench: $(VENV)/.dev  ## measure; one JSON line a case
 	for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
 
+bench-peers: $(PEERS)/.done  ## race Stable-Baselines3, sbx and a single file of DQN for hours; goes on where it stopped
+	$(PEERS)/bin/python -m tests.bench.peers
+	$(PEERS)/bin/python -m tests.bench.peers.report --plot docs/images/peers.png
+
 clean:  ## remove what was installed and cached, keep runs/
-	rm -rf $(VENV) .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A bare Debian has Python without the venv module; virtualenv makes the same folder then.
-$(BIN)/python:
-	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
-	  rm -rf $(VENV); \
+$(BIN)/python $(PEERS)/bin/python:
+	@$(PYTHON) -m venv $(@:%/bin/python=%) >/dev/null 2>&1 || { \
+	  rm -rf $(@:%/bin/python=%); \
 	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .bootstrap virtualenv && \
-	  PYTHONPATH=.bootstrap $(PYTHON) -m virtualenv --quiet $(VENV); }
+	  PYTHONPATH=.bootstrap $(PYTHON) -m virtualenv --quiet $(@:%/bin/python=%); }
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --editable .
@@ -75,3 +80,7 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.run
+
+$(PEERS)/.done: pyproject.toml constraints.txt | $(PEERS)/bin/python
+	$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[peers]'
+	@touch $@

@@ -52,6 +52,15 @@ def test_evaluation_over_the_goal_is_followed_at_once():
     assert not plan.rests(now=12.0)
 
 
+def test_evaluation_that_waits_to_be_played_is_thought_to_be_as_long_as_the_last():
+    plan = EvaluationPacer(EvaluationSettings(duty=0.25))
+    plan.scheduled(now=0.0)
+    assert not plan.rests(now=0.0)
+    plan.played(now=2.0, seconds=2.0, over_the_goal=False)
+    plan.scheduled(now=10.0)
+    assert plan.rests(now=17.9) and not plan.rests(now=18.0)
+
+
 def test_whole_share_is_no_rest():
     plan = EvaluationPacer(EvaluationSettings(duty=1.0))
     plan.played(now=10.0, seconds=2.0, over_the_goal=False)

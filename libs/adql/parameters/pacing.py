@@ -46,15 +46,20 @@ class EvaluationPacer:
     """
 
     def __init__(self, settings: EvaluationSettings) -> None:
-        self._rest = 1.0 / settings.duty - 1.0
-        self._next_start = -math.inf
+        self._duty = settings.duty
+        self._last_seconds, self._next_start = 0.0, -math.inf
+
+    def scheduled(self, now: float) -> None:
+        """Takes one into account that waits to be played; until it was, it is thought to take as long as the last."""
+        self._next_start = now + min(self._last_seconds / self._duty, MAX_REST_SECONDS)
 
     def played(self, now: float, seconds: float, *, over_the_goal: bool) -> None:
         """Takes a periodic evaluation into account that took ``seconds``.
 
         Two in a row reach a goal: after a first one over it the second does not wait.
         """
-        self._next_start = now if over_the_goal else now + min(self._rest * seconds, MAX_REST_SECONDS)
+        rest = 0.0 if over_the_goal else seconds * (1.0 / self._duty - 1.0)
+        self._last_seconds, self._next_start = seconds, now + min(rest, MAX_REST_SECONDS)
 
     def rests(self, now: float) -> bool:
         """Whether it is too early for another one."""

@@ -368,6 +368,7 @@ class ParameterServer:
     def schedule(self, task: run_record.Task) -> None:
         """Lets a periodic ``task`` wait, after its committed version was kept."""
         self.evaluations = run_record.scheduled(self.evaluations, task, self.specification)
+        self._evaluation_pacer.scheduled(self._clock())
         self._changed()
 
     def give_up(self, task: run_record.Task) -> None:
