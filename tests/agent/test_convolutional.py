@@ -16,7 +16,12 @@ from adql.parameters.initial import initial_parameters, manifest_of
 from adql.types import Array, TransitionBatch
 
 ACTIONS = 3
-SHAPES = {"nature": (4, 84, 84), "nature, channels last": (84, 84, 4), "minatar": (10, 10, 6)}
+SHAPES = {
+    "nature": (4, 84, 84),
+    "nature, channels last": (84, 84, 4),
+    "minatar": (10, 10, 6),
+    "minatar, channels first": (6, 10, 10),
+}
 KINDS = [(image, dueling) for image in SHAPES for dueling in (False, True)]
 
 
@@ -53,7 +58,7 @@ def rng() -> np.random.Generator:
 
 
 def signature_of(image: str) -> SignatureSettings:
-    dtype = "bool" if image == "minatar" else "uint8"
+    dtype = "bool" if image.startswith("minatar") else "uint8"
     return SignatureSettings(observation_shape=SHAPES[image], observation_dtype=dtype, actions=ACTIONS)
 
 
@@ -64,14 +69,14 @@ def made(image: str, dueling: bool = False, dtype: type = np.float64) -> tuple[N
 
 
 def observations_of(image: str, rows: int, rng: np.random.Generator) -> Array:
-    if image == "minatar":
+    if image.startswith("minatar"):
         return rng.random((rows, *SHAPES[image])) < 0.2
     return rng.integers(0, 256, (rows, *SHAPES[image]), dtype=np.uint8)
 
 
 def channels_first(image: str, observations: Array) -> torch.Tensor:
     x = torch.as_tensor(observations.astype(np.float64))
-    return x if image == "nature" else x.permute(0, 3, 1, 2)
+    return x if SHAPES[image][1] == SHAPES[image][2] else x.permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize(("image", "dueling"), KINDS)
@@ -80,7 +85,7 @@ def test_values_and_gradient_equal_an_independent_module_in_float64(image: str, 
     network, _ = made(image, dueling)
     reference = Reference(image.partition(",")[0], dueling).double()
     observations, output_gradient = observations_of(image, 5, rng), rng.normal(size=(5, ACTIONS))
-    q = reference(channels_first(image, observations) / (1.0 if image == "minatar" else 255.0))
+    q = reference(channels_first(image, observations) / (255.0 if image.startswith("nature") else 1.0))
     q.backward(torch.as_tensor(output_gradient))
     vector = reference.flat(list(reference.parameters()))
     np.testing.assert_allclose(network.forward(vector, observations), q.detach().numpy(), atol=1e-12)
@@ -134,6 +139,24 @@ def test_read_only_float32_parameters_and_observations_stay_float32(image: str, 
     assert (q.dtype, gradient.dtype, gradient.size) == (np.float32, np.float32, network.manifest.size)
 
 
+@pytest.mark.parametrize("image", ["minatar", "minatar, channels first"])
+def test_buffers_that_grew_and_shrank_change_no_answer(image: str, rng) -> None:
+    network, vector = made(image)
+    for rows in (3, 8, 1, 5):
+        observations, output_gradient = observations_of(image, rows, rng), rng.normal(size=(rows, ACTIONS))
+        fresh, _ = made(image)
+        np.testing.assert_array_equal(network.forward(vector, observations), fresh.forward(vector, observations))
+        np.testing.assert_array_equal(network.q_values(vector, observations), fresh.q_values(vector, observations))
+        np.testing.assert_array_equal(network.backward(output_gradient), fresh.backward(output_gradient))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64])
+def test_minatars_planes_of_any_dtype_are_cast_and_not_scaled(dtype: type, rng) -> None:
+    network, vector = made("minatar", dtype=np.float32)
+    planes = observations_of("minatar", 3, rng)
+    np.testing.assert_array_equal(network.q_values(vector, planes.astype(dtype)), network.q_values(vector, planes))
+
+
 def test_bytes_are_scaled_and_frames_of_floats_are_not(rng) -> None:
     frames = observations_of("nature", 2, rng)
     network, vector = made("nature")
@@ -151,7 +174,7 @@ def test_ten_planes_of_minatar_are_channels_last() -> None:
     vector = np.zeros(network.manifest.size)
     network.manifest.views(vector)["convolution0.weight"][:, 3] = 1.0
     network.forward(vector, plane)
-    assert network._maps[1].min() == 9.0
+    assert network._maps.min() == 9.0
 
 
 @pytest.mark.parametrize(
@@ -184,6 +207,7 @@ def test_check_says_it_before_anything_is_started(monkeypatch) -> None:
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
         check_network(settings, signature_of("nature"))
     check_network(NetworkSettings(), signature_of("nature"))
+    check_network(NetworkSettings(kind="minatar"), signature_of("minatar"))
 
 
 def test_other_networks_and_the_server_do_without_torch() -> None:
@@ -193,6 +217,8 @@ def test_other_networks_and_the_server_do_without_torch() -> None:
         "from adql.config import NetworkSettings, SignatureSettings\n"
         "from adql.parameters.initial import manifest_of\n"
         "make_network(NetworkSettings(), SignatureSettings(observation_shape=(4,), actions=2))\n"
+        "planes = SignatureSettings(observation_shape=(10, 10, 4), actions=2)\n"
+        "make_network(NetworkSettings(kind='minatar'), planes)\n"
         "manifest_of(NetworkSettings(kind='nature'), SignatureSettings(observation_shape=(4, 84, 84), actions=2))\n"
         "assert 'torch' not in sys.modules"
     )

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from adql.agent.networks.dense import DenseNetwork
 from adql.agent.networks.heads import DuelingHead, Head, LinearHead
+from adql.agent.networks.minatar import MinAtarNetwork
 from adql.agent.networks.network import Network
 from adql.agent.networks.table import TableNetwork
 from adql.config import NetworkSettings, SignatureSettings
@@ -20,14 +21,17 @@ def make_network(network: NetworkSettings, signature: SignatureSettings, dtype: 
 
     Raises:
         ConfigError: the network does not fit the environment's spaces.
-        MissingExtraError: it is convolutional and PyTorch is not installed.
+        MissingExtraError: it is DQN's and PyTorch is not installed.
     """
     manifest = manifest_of(network, signature)
     if network.kind == "tabular":
         return TableNetwork(manifest, dtype)
     head = DuelingHead() if network.dueling else LinearHead()
-    if network.kind in IMAGE_NETWORKS:
-        return _convolutional(network.kind, signature, manifest, head, dtype)
+    if network.kind == "nature":
+        return _nature(signature, manifest, head, dtype)
+    if network.kind == "minatar":
+        (convolution,) = IMAGE_NETWORKS["minatar"].convolutions
+        return MinAtarNetwork(manifest, convolution, image_format("minatar", signature), head, dtype)
     return DenseNetwork(manifest, head, signature.observations, dtype)
 
 
@@ -38,27 +42,23 @@ def check_network(network: NetworkSettings, signature: SignatureSettings) -> Non
         ConfigError, MissingExtraError: as ``make_network``.
     """
     manifest_of(network, signature)
-    if network.kind in IMAGE_NETWORKS and importlib.util.find_spec("torch") is None:
-        raise _torch_is_missing(network.kind, "no module of that name")
+    if network.kind == "nature" and importlib.util.find_spec("torch") is None:
+        raise _torch_is_missing("no module of that name")
 
 
-def _convolutional(
-    kind: str, signature: SignatureSettings, manifest: Manifest, head: Head, dtype: npt.DTypeLike
-) -> Network:
+def _nature(signature: SignatureSettings, manifest: Manifest, head: Head, dtype: npt.DTypeLike) -> Network:
     try:
         from adql.agent.networks.convolutional import ConvolutionalNetwork
     except ImportError as error:
-        raise _torch_is_missing(kind, str(error)) from None
-    # Frames of bytes become numbers from 0 to 1; planes of 0 and 1, and frames that were scaled before, are read as
-    # they are.
-    bytes_of_frames = kind == "nature" and signature.observation_dtype == "uint8"
-    scale = 1.0 / 255.0 if bytes_of_frames else 1.0
-    convolutions = IMAGE_NETWORKS[kind].convolutions
-    return ConvolutionalNetwork(manifest, convolutions, image_format(kind, signature), head, scale, dtype)
+        raise _torch_is_missing(str(error)) from None
+    # Frames of bytes become numbers from 0 to 1; frames that were scaled before are read as they are.
+    scale = 1.0 / 255.0 if signature.observation_dtype == "uint8" else 1.0
+    convolutions = IMAGE_NETWORKS["nature"].convolutions
+    return ConvolutionalNetwork(manifest, convolutions, image_format("nature", signature), head, scale, dtype)
 
 
-def _torch_is_missing(kind: str, reason: str) -> MissingExtraError:
+def _torch_is_missing(reason: str) -> MissingExtraError:
     return MissingExtraError(
-        f"network.kind={kind} needs PyTorch ({reason}); install the extra, in ADQL's folder by "
+        f"network.kind=nature needs PyTorch ({reason}); install the extra, in ADQL's folder by "
         "`pip install '.[torch]'`, or choose network.kind=dense"
     )
