@@ -1,14 +1,16 @@
 """Environments: ids, spaces, time limits, vector steps."""
 
 import sys
+from types import SimpleNamespace
 
+import gymnasium
 import numpy as np
 import pytest
 
 from adql.agent.environments import VectorEnvironment, make_environment, resolve
 from adql.config import EnvironmentSettings
 from adql.errors import EnvironmentUnusableError
-from tests.agent import environment_doubles  # noqa: F401  registers the doubles
+from tests.agent import environment_doubles
 
 
 def test_signature_of_cartpole_has_its_shape_actions_and_goal():
@@ -46,6 +48,7 @@ def test_unknown_id_names_what_is_near(name):
     ("name", "said"),
     [
         ("ALE/Pong-v5", r"\(ale-py\), which must be installed and named: environment.id=ale_py:ALE/Pong-v5 "),
+        ("MinAtar/Breakout-v1", r"\(MinAtar\), .* environment.id=minatar.gym:MinAtar/Breakout-v1 .*=\[minatar.gym\]"),
         ("Nowhere/Thing-v0", r"one of its own.*environment.id=module:Nowhere/Thing-v0 environment.allow=\[module\]"),
     ],
 )
@@ -103,6 +106,25 @@ def test_allowed_module_is_imported():
         id="tests.agent.environment_doubles:Counting-v0", allow=("tests.agent.environment_doubles",)
     )
     assert resolve(settings).signature.reward_threshold == 2.5
+
+
+def test_allowed_module_that_registers_by_a_function_has_it_called_once(monkeypatch):
+    calls = []
+
+    def register_envs():
+        calls.append(1)
+        gymnasium.register("Tiny/Walk-v0", environment_doubles.Counting)
+
+    monkeypatch.setitem(sys.modules, "tiny", SimpleNamespace(register_envs=register_envs))
+    for _ in range(2):
+        assert make_environment(EnvironmentSettings(id="tiny:Tiny/Walk-v0", allow=("tiny",))).reset()[0] == [0]
+    assert calls == [1]
+
+
+def test_module_whose_register_function_raises_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tiny", SimpleNamespace(register_envs=lambda: 1 / 0))
+    with pytest.raises(EnvironmentUnusableError, match=r"cannot import 'tiny' .*ZeroDivisionError"):
+        make_environment(EnvironmentSettings(id="tiny:Tiny/Run-v0", allow=("tiny",)))
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,10 @@ MOST_NAMED = 5
 LIKE, ALIKE = 0.5, 0.75
 """Likeness from which an id is named as near another, and from which it is taken for that one misspelt."""
 NOT_INSTALLED = (ImportError, gymnasium.error.DependencyNotInstalled)
-PACKAGES = {"ALE": ("ale-py", "ale_py")}
+PACKAGES = {"ALE": ("ale-py", "ale_py"), "MinAtar": ("MinAtar", "minatar.gym")}
 """Package and module of a namespace of ids."""
+REGISTERS = "register_envs"
+"""Function by which modules such as MinAtar's register what they have, where their import alone does not."""
 
 Environment = gymnasium.Env[Any, Any]
 
@@ -125,7 +127,9 @@ def registered_name(settings: EnvironmentSettings) -> str:
     if ":" in name:  # Gymnasium would import what stands before it
         raise EnvironmentUnusableError(f"environment.id={settings.id!r} names two modules; write module:Env-v0")
     try:
-        importlib.import_module(module)
+        imported = importlib.import_module(module)
+        if not is_registered(name) and hasattr(imported, REGISTERS):
+            getattr(imported, REGISTERS)()
     except FOREIGN as error:
         raise _kind(error)(
             f"environment.id={settings.id!r}: cannot import {module!r} ({one_line(error)}); install the package that "
