@@ -86,7 +86,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     },
     "graphics cards": {"learner": {"resources": {"limits": {"nvidia.com/gpu": 1}}}},
     "torch": {
-        "run": {"network": {"kind": "minatar"}},
+        "run": {"network": {"kind": "nature"}},
         "image": {"learner": {"repository": "adql/learner-torch"}},
     },
     "no evaluator": {"evaluator": {"enabled": False}},

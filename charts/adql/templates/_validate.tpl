@@ -18,8 +18,8 @@
 {{- fail "valkey.image.tag and valkey.image.digest are both empty, so that the store's image has no version; set one of them" -}}
 {{- end -}}
 {{- end -}}
-{{- if and (has $kind (list "nature" "minatar")) (regexMatch "(^|/)adql/learner$" $values.image.learner.repository) -}}
-{{- fail (printf "run.network.kind %s needs PyTorch, which the image %s does not have; set image.learner.repository=adql/learner-torch" $kind $values.image.learner.repository) -}}
+{{- if and (eq $kind "nature") (regexMatch "(^|/)adql/learner$" $values.image.learner.repository) -}}
+{{- fail (printf "run.network.kind nature needs PyTorch, which the image %s does not have; set image.learner.repository=adql/learner-torch" $values.image.learner.repository) -}}
 {{- end -}}
 {{- if regexMatch "^[a-z]+://[^/]*:[^/]*@" ($values.redis.external.url | default "") -}}
 {{- fail "redis.external.url holds a password, which every pod's description would show; keep user@ alone, and name a Secret with the password in redis.external.existingSecret" -}}

@@ -85,7 +85,7 @@ class NetworkSettings(Section):
     """The Q-network."""
 
     kind: Literal["dense", "tabular", "nature", "minatar"] = "dense"
-    """``nature`` (84 × 84 images) and ``minatar`` (10 × 10) are convolutional and need PyTorch."""
+    """``nature`` (84 × 84 images) and ``minatar`` (10 × 10) are convolutional; ``nature`` needs PyTorch."""
     hidden: tuple[PositiveInt, ...] = (256, 256)
     """Units of each hidden layer of a dense network."""
     dueling: bool = False

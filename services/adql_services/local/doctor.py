@@ -146,9 +146,9 @@ def threads(place: Path) -> Finding:
 
 
 def torch(place: Path) -> Finding:
-    """Convolutional networks need it."""
+    """The network ``nature`` needs it."""
     if importlib.util.find_spec("torch") is None:
-        return Finding("optional", "torch, for convolutional networks only: pip install '.[torch]' in ADQL's folder")
+        return Finding("optional", "torch, for network.kind=nature only: pip install '.[torch]' in ADQL's folder")
     return Finding("ok", f"torch {_version('torch')}")
 
 
