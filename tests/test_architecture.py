@@ -49,6 +49,8 @@ SERVICES = {
     "adql_services.controller": LIBRARIES | {"adql_services.runtime", "adql_services.cluster.api"},
     "adql_services.cluster": {"adql.bundle", "adql.config", "adql.errors", "adql_services.runtime"},
     "adql_services.dashboard": {"adql.errors"},
+    "adql_services.bench": LIBRARIES
+    | {"adql.agent", "adql.parameters", "adql_services.runtime", "adql_services.local"},
     "adql_services.local": LIBRARIES | {"adql.agent", "adql.parameters", "adql_services.runtime"},
 }
 HOMES = {
@@ -62,7 +64,7 @@ HOMES = {
     "os.environ": {"adql.config.loading", "adql_services.cli"},  # the latter sets the number of BLAS threads
     "pickle": set(),
     "kubernetes": {"adql_services.cluster.api"},
-    "psutil": {"adql_services.local"},
+    "psutil": {"adql_services.local", "adql_services.bench"},
     "rich": {"adql_services.local.live"},
     "matplotlib": {"adql_services.dashboard.drawing"},
 }

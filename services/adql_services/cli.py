@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from adql_services import container_commands
 from adql_services.arguments import SHORT_NAMES, Parser, check_is_no_environment, not_known
+from adql_services.bench import command_line as bench_command
 from adql_services.cluster import command_line
 from adql_services.controller import command_line as controller_command
 from adql_services.dashboard.command import add_dashboard
@@ -154,6 +155,7 @@ def _parser() -> _Parser:
         _add_services,
         controller_command.add,
         _add_selftest,
+        bench_command.add,
         add_dashboard,
     ):
         add(commands)

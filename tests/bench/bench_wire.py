@@ -18,7 +18,6 @@ import contextlib
 import json
 import random
 import select
-import signal
 import statistics
 import tempfile
 import time
@@ -26,25 +25,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
-
 from adql.agent.environments import resolve
 from adql.agent.merging import make_merge
 from adql.config import RunSpecification, config_hash, load_specification
 from adql.encodings import to_wire
-from adql.parameters.size import state_bytes
 from adql.types import PushAnswer, Version
-from adql.wire import routes
-from adql.wire.connection import Connection
 from adql.wire.parameter_client import ParameterClient
-from adql_services.local.addresses import Rendezvous
-from adql_services.local.fleet import PARAMETER_SERVER, Fleet
-from adql_services.local.run_directory import RunDirectory
-from adql_services.local.store import LocalStore
+from adql_services.bench.running import Server, running_server
 from adql_services.parameter_server.opening import manifest
 from tests.bench.raw_sockets import raw_cases
-from tests.ports import free_port
-from tests.waiting import wait_until
 
 BULK = ("raw_pull", "raw_push")
 ENCODINGS = ("float32", "float16", "bfloat16")
@@ -60,70 +49,6 @@ def specification(encoding: str) -> RunSpecification:
     """The default run with 7 MB of parameters."""
     loaded = load_specification(None, ["network.hidden=[1320,1320]", f"update.encoding={encoding}"], {})
     return loaded.model_copy(update={"environment": resolve(loaded.environment)})
-
-
-class Meeting(Rendezvous):
-    """The parameter server listens on TCP where that is asked for."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self._address = f"http://127.0.0.1:{free_port()}" if kind == "tcp" else super().socket(PARAMETER_SERVER)
-
-    def socket(self, name: str) -> str:
-        """Returns the address of the service ``name``."""
-        return self._address if name == PARAMETER_SERVER else super().socket(name)
-
-
-class Server:
-    """The running server, seen from outside."""
-
-    def __init__(self, pid: int, meeting: Meeting) -> None:
-        self._event_loop = Path(f"/proc/{pid}/task/{pid}/schedstat")
-        self._process = psutil.Process(pid)
-        self.address, self.token = meeting.socket(PARAMETER_SERVER), meeting.token
-        self._side = meeting.socket(f"{PARAMETER_SERVER}-side")
-
-    def event_loop_milliseconds(self) -> float:
-        """CPU time of the main thread; psutil tells it in steps of 10 ms only."""
-        return int(self._event_loop.read_text().split()[0]) / 1e6
-
-    def cpu_seconds(self) -> float:
-        """CPU time of all threads."""
-        times = self._process.cpu_times()
-        return times.user + times.system
-
-    def commits(self) -> tuple[int, float]:
-        """Returns how many there were, and their seconds."""
-        with Connection(self._side, token=lambda: None) as side:
-            lines = bytes(side.request("GET", routes.METRICS).body).decode().splitlines()
-        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-        return int(float(values["adql_commit_seconds_count"])), float(values["adql_commit_seconds_sum"])
-
-    def is_ready(self) -> bool:
-        """Asks the side port."""
-        with contextlib.suppress(Exception), Connection(self._side, token=lambda: None) as side:
-            return side.request("GET", routes.READYZ).status == 200
-        return False
-
-
-@contextlib.contextmanager
-def running_server(run: RunSpecification, kind: str, folder: Path) -> Iterator[Server]:
-    """Yields a server and its store, started as ``adql train`` starts them."""
-    meeting = Meeting(kind)
-    store = LocalStore(folder / "store", state_bytes=state_bytes(run))
-    store.start()
-    child = Fleet(run, RunDirectory.create(folder / "run", run, ["bench"]), meeting, store.url).children()[0]
-    child.start()
-    try:
-        assert child.name == PARAMETER_SERVER and child.pid is not None
-        server = Server(child.pid, meeting)
-        wait_until(server.is_ready, what=child.last_words)
-        yield server
-    finally:
-        child.send(signal.SIGTERM)
-        child.wait(15)
-        store.close()
-        meeting.remove()
 
 
 class Learner:

@@ -141,7 +141,8 @@ class Connection:
         length = sum(len(buffer) for buffer in request.body)
         deadline = self._clock() + request.timeout_seconds + length / MIN_BYTES_PER_SECOND
         try:
-            self._send([self._head(request, length), *request.body], deadline)
+            head = request_head(request.method, request.path, self._host, request.token, length, request.headers)
+            self._send([head, *request.body], deadline)
         except (BrokenPipeError, ConnectionResetError) as error:
             self._send_failure = error  # an early refusal may still lie in the socket: finish() looks for it
         except OSError as error:
@@ -229,18 +230,9 @@ class Connection:
         tokens = given if isinstance(given, tuple) else (given,)
         return tuple(sorted(tokens, key=lambda token: token != self._accepted))
 
-    def _head(self, request: _Request, length: int) -> bytes:
-        lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {self._host}"]
-        if request.token is not None:
-            lines.append(f"Authorization: Bearer {request.token}")
-        if length or request.method in ("POST", "PUT"):
-            lines.append(f"Content-Length: {length}")
-        lines += [f"{name}: {value}" for name, value in request.headers.items()]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
     def _connected(self, deadline: float) -> socket.socket:
         if self._socket is None:
-            self._socket = _connect(self._address, min(CONNECT_SECONDS, self._remaining(deadline)))
+            self._socket = connect(self._address, min(CONNECT_SECONDS, self._remaining(deadline)))
             self.connects += 1
         return self._socket
 
@@ -263,7 +255,7 @@ class Connection:
         while views:
             connected.settimeout(self._remaining(deadline))
             sent = connected.sendmsg(views[:_MAX_BUFFERS_A_CALL])
-            views = _rest(views, sent)
+            views = unsent(views, sent)
 
     def _receive(self, deadline: float) -> Response:
         status, headers, early = self._receive_head(deadline)
@@ -285,7 +277,7 @@ class Connection:
             head = bytes(self._head_buffer[:received])
             end = head.find(b"\r\n\r\n")
             if end >= 0:
-                return *_parse_head(head[:end]), self._head_buffer[end + 4 : received]
+                return *parse_head(head[:end]), self._head_buffer[end + 4 : received]
         raise ValueError(f"headers of more than {_MAX_HEAD_BYTES} bytes")
 
     def _receive_some(self, into: memoryview, deadline: float) -> int:
@@ -311,7 +303,25 @@ class Connection:
         return self._buffer.data[:length]
 
 
-def _connect(address: str, timeout_seconds: float) -> socket.socket:
+def request_head(
+    method: str, path: str, host: str, token: str | None, length: int, headers: Mapping[str, str]
+) -> bytes:
+    """Returns what goes before a body of ``length`` bytes."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+    if token is not None:
+        lines.append(f"Authorization: Bearer {token}")
+    if length or method in ("POST", "PUT"):
+        lines.append(f"Content-Length: {length}")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def connect(address: str, timeout_seconds: float) -> socket.socket:
+    """Returns a socket that is connected to ``address`` (``unix:/path`` or ``http://host:port``).
+
+    Raises:
+        OSError: nobody listens there, or not in time.
+    """
     if address.startswith("unix:"):
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.settimeout(timeout_seconds)
@@ -345,7 +355,7 @@ def _is_closed(connected: socket.socket) -> bool:
     return True
 
 
-def _rest(views: list[memoryview], sent: int) -> list[memoryview]:
+def unsent(views: list[memoryview], sent: int) -> list[memoryview]:
     """Returns what is left of ``views`` after ``sent`` bytes."""
     for index, view in enumerate(views):
         if sent < len(view):
@@ -354,7 +364,12 @@ def _rest(views: list[memoryview], sent: int) -> list[memoryview]:
     return []
 
 
-def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Returns status and headers, their names in lower case, of an answer's ``head`` without its empty line.
+
+    Raises:
+        ValueError: it is no HTTP.
+    """
     status_line, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = status_line.partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():

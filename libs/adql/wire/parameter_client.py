@@ -18,6 +18,7 @@ from adql.types import Account, Array, ArraySpec, Float32Array, Parameters, Push
 from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response, Token
 from adql.wire.delivery import Answer, Delivery
+from adql.wire.learner_requests import Registered, registration_body, update_body
 from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers, same_run
 from adql.wire.unacknowledged import HeldUpdate
@@ -29,12 +30,6 @@ WINDOW_BYTES = 256 * 1024**2
 CLOSE_SECONDS = 2.0
 _JSON = {"Content-Type": routes.JSON}
 _BINARY = {"Content-Type": routes.BINARY}
-
-
-class _Registered(msgspec.Struct):
-    session: str
-    slot: int
-    lease_seconds: float
 
 
 class _Asked(msgspec.Struct):
@@ -165,9 +160,8 @@ class ParameterClient:
         self._asking.close()
 
     def _lease(self) -> None:
-        body = {"wire": codec.WIRE, "run": self._run, "config_hash": self._config_hash, "role": self._role}
-        encoded = [msgspec.json.encode(body)]
-        registered = self._retried(lambda: self._requested("POST", routes.SESSIONS, _JSON, encoded).parsed(_Registered))
+        body = registration_body(self._run, self._config_hash, self._role)
+        registered = self._retried(lambda: self._requested("POST", routes.SESSIONS, _JSON, body).parsed(Registered))
         self.session, self.slot = registered.session, registered.slot
         self.lease_seconds = registered.lease_seconds
         self._delivery.start_session()
@@ -292,20 +286,9 @@ class ParameterClient:
         )
 
     def _send(self, update: HeldUpdate) -> None:
-        fields: dict[str, codec.Field] = {
-            "session": self.session,
-            "sequence": update.sequence,
-            "epoch": update.based_on.epoch,
-            "version": update.based_on.number,
-            "learner_steps": update.learner_steps,
-            "environment_steps": update.environment_steps,
-            "config_hash": self._config_hash,
-            "run_id": self.state.run_id,
-        }
+        body = update_body(update, self.session, self._config_hash, self.state.run_id)
         self.bulk_bytes["push", "sent"] += update.vector.nbytes
-        self._pushing.begin(
-            "POST", self._updates, headers=_BINARY, body=codec.encode(fields, {"update": update.vector})
-        )
+        self._pushing.begin("POST", self._updates, headers=_BINARY, body=body)
 
     def _ask_sequences(self) -> tuple[int, int]:
         asked = self._retried(lambda: self._requested("GET", routes.session(self.session)).parsed(_Asked))

@@ -1,0 +1,1 @@
+"""Measures services under load: real processes, started as ``adql train`` starts them."""
