@@ -1,13 +1,17 @@
 """Uvicorn's HTTP protocol with the limits that it lacks: size of headers, time for headers, bodies and slow readers.
 
-Deadlines grow with what is announced, so that a slow link passes and a client that sends or reads nothing does not.
+Headers and small bodies pass its parser in a small buffer. What a route receives into a buffer of its own goes there
+from the kernel, past the parser. Deadlines grow with what is announced, so that a slow link passes and a client that
+sends or reads nothing does not.
 """
 
 import asyncio
 import functools
 import json
 from enum import Enum
+from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from adql.telemetry import metrics
@@ -22,6 +26,11 @@ BODY_SECONDS = 10.0
 """Plus the body's length at ``MIN_BYTES_PER_SECOND``; the same for a reader of an answer."""
 LINGER_SECONDS = 5.0
 """How long a body may still come whose request was answered without it: its sender has to find the answer."""
+
+
+SCRATCH_BYTES = 16 * 1024
+"""For the parser: room for any head, and little enough that most of a bulk body never comes there."""
+_scratch = memoryview(bytearray(SCRATCH_BYTES))
 
 
 class _Stage(Enum):
@@ -52,10 +61,26 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
-        self._stage = _Stage.IDLE
+        self._stage, self._sink = _Stage.IDLE, None
         self._rearm()
         self._stop_write_timer()
         super().connection_lost(exc)
+
+    def room(self) -> memoryview:
+        """Returns where the next bytes go."""
+        return _scratch if self._sink is None else self._sink
+
+    def received(self, count: int) -> None:
+        """Takes ``count`` bytes that came into ``room``."""
+        if self._sink is None:
+            self.data_received(_scratch[:count])  # type: ignore[arg-type]  # the parser reads any buffer
+            return
+        self._sink = self._sink[count:]
+        if not self._sink:
+            self._sink = None
+            self.parser = httptools.HttpRequestParser(self)  # the former one waits for what went past it
+            self.on_message_complete()
+            self._rearm()
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; headers that go on beyond the limit are refused before they are whole."""
@@ -65,6 +90,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._stage is _Stage.HEAD and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
+        elif self._stage is _Stage.BODY and not self.cycle.response_complete:
+            self.flow.pause_reading()  # until the route says where the rest goes
         self._rearm()
 
     def on_message_begin(self) -> None:
@@ -83,14 +110,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stage = _Stage.BODY
         super().on_headers_complete()
         self.scope[RECEIVE_INTO_KEY] = functools.partial(self._receive_into, self.cycle)  # type: ignore[literal-required]
-
-    def on_body(self, body: bytes) -> None:
-        """Parser callback; a bulk body goes straight to where its route wants it."""
-        if self._sink is None:
-            super().on_body(body)
-        else:
-            self._sink[: len(body)] = body
-            self._sink = self._sink[len(body) :]
 
     def on_message_complete(self) -> None:
         """Parser callback."""
@@ -168,7 +187,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._write_timer = None
 
     async def _receive_into(self, cycle: RequestResponseCycle, body: memoryview) -> bool:
-        """Fills ``body`` (as long as the Content-Length) with one copy a chunk; returns False when it ended early."""
+        """Fills ``body``, as long as the Content-Length, past the parser; returns False if it ended early."""
         if cycle.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             cycle.waiting_for_100_continue = False
@@ -180,3 +199,34 @@ class GuardedProtocol(HttpToolsProtocol):
             cycle.message_event.clear()
             await cycle.message_event.wait()
         return not cycle.more_body
+
+
+class Receiver(asyncio.BufferedProtocol):
+    """Hands a connection to a GuardedProtocol, which says where its bytes go; the event loop copies nothing then."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._http = GuardedProtocol(**settings)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins."""
+        self._http.connection_made(cast(asyncio.Transport, transport))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Returns where the next bytes go."""
+        return self._http.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Takes what came there."""
+        self._http.received(nbytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends."""
+        self._http.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The reader is slower than this server."""
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The reader caught up."""
+        self._http.resume_writing()

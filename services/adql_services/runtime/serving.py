@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import threading
@@ -17,7 +18,7 @@ from adql.telemetry.logs import get_logger
 from adql.telemetry.metrics import PROCESS_PAGE, Page
 from adql_services.runtime.deadline import END_SECONDS, end_timer
 from adql_services.runtime.failure import tell
-from adql_services.runtime.protocol import GuardedProtocol
+from adql_services.runtime.protocol import Receiver
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.side_port import Health, SidePort
 from adql_services.runtime.sockets import BACKLOG, listen, release
@@ -88,6 +89,7 @@ async def _run(
     heartbeat, bounding = asyncio.create_task(_beat(health)), asyncio.create_task(_bound_end(shutdown, timer))
     if await _finished_before(started(), shutdown):
         health.ready = True
+        gc.freeze()  # what is here now stays: to look through it for garbage again and again took a tenth of the CPU
         get_logger().info("listening", address=settings.listen, side=settings.side)
         await _serve_until(shutdown, app, listening, health)
         await stopping()
@@ -131,7 +133,7 @@ async def _serve_until(shutdown: Shutdown, app: FastAPI, listening: socket.socke
     server = _Server(
         uvicorn.Config(
             app,
-            http=GuardedProtocol,
+            http=Receiver,  # type: ignore[arg-type]  # uvicorn calls it and asks for no more
             ws="none",
             lifespan="off",
             log_config=None,
