@@ -49,6 +49,7 @@ def committer_of(machine, store, volume) -> Committer:
         on_commit=lambda: None,
         on_available=lambda available: None,
         watch=VolumeWatch(),
+        applying=asyncio.Lock(),
     )
 
 

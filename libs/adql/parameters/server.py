@@ -12,8 +12,8 @@ import numpy as np
 
 from adql.config import RunSpecification
 from adql.config.identity import check_same_hash
-from adql.encodings import check_range
 from adql.errors import (
+    AdqlError,
     CheckpointError,
     InvalidUpdateError,
     OtherRunError,
@@ -23,6 +23,7 @@ from adql.errors import (
     WrongRunError,
 )
 from adql.parameters import run_record, staleness
+from adql.parameters.applying import Work, compute
 from adql.parameters.buffers import VectorPool, publish
 from adql.parameters.pacing import EvaluationPacer
 from adql.parameters.run_record import RunRecord, Status
@@ -31,8 +32,6 @@ from adql.parameters.state import Mark, RunIdentity, State, StateRecord
 from adql.parameters.update_rules import Step, make_update_rule
 from adql.types import Clocks, Float32Array, Parameters, Update, Version
 
-MAX_NORM = 1e15
-"""Largest Euclidean norm of an update and of parameters: squares of it still fit the moments of every optimizer."""
 MAX_EARLIER_EPOCHS = 1_000
 """How many restarts an update may be based before; older ones are stale."""
 MAX_STALENESS_KEY = 1_000
@@ -224,19 +223,49 @@ class ParameterServer:
             StaleUpdateError, InvalidUpdateError: refused; the sequence is used up.
             UnknownSessionError, SequenceGapError, SupersededSequenceError, StoreUnavailableError: nothing changed.
         """
+        begun = self.begin(update)
+        return begun if isinstance(begun, PushResult) else self.finish(begun, self.compute(begun))
+
+    def begin(self, update: Update) -> PushResult | Work:
+        """Returns what is to be computed for an update, or the recorded answer to a repeat; raises as ``push``."""
         self.sessions.find(update.session)  # it lives, and its lease is renewed, while the store is away
         self._check_available()
         recorded = self.sessions.recorded(update.session, update.sequence)
         if recorded is not None:
             return self._repeat(update.session, recorded)
         try:
-            result = self._apply(update)
-        except (StaleUpdateError, InvalidUpdateError) as refusal:
-            kind: Literal["stale", "invalid"] = "stale" if isinstance(refusal, StaleUpdateError) else "invalid"
-            self._record(update, Outcome(kind, *self.version, self._behind(update.based_on) or 0, str(refusal)))
+            return self._judged(update)
+        except StaleUpdateError as refusal:
+            self._refuse("stale", update, refusal)
             raise
-        self._record(update, Outcome("applied", *result.applied, result.staleness))
-        return result
+
+    def compute(self, work: Work) -> InvalidUpdateError | None:
+        """Computes ``work``, in any thread; returns why its result must not be taken, if so.
+
+        Of this object it changes the update rule's arrays alone: until ``finish`` nothing may begin, nor a snapshot be.
+        """
+        return compute(self._rule, work, self.specification.update.encoding)
+
+    def finish(self, work: Work, refusal: InvalidUpdateError | None) -> PushResult:
+        """Makes the result of ``work`` the next version, in one assignment.
+
+        Raises:
+            InvalidUpdateError: ``refusal``; the sequence is used up.
+            UnknownSessionError: its session ended meanwhile; nothing changed.
+        """
+        update = work.update
+        try:
+            self.sessions.find(update.session)
+        except UnknownSessionError:
+            if refusal is None:
+                self._rule.undo()
+            raise
+        if refusal is not None:
+            self._refuse("invalid", update, refusal)
+            raise refusal
+        self._advance(publish(work.result), update.learner_steps, work.behind)
+        self._record(update, Outcome("applied", *self.version, work.behind))
+        return PushResult("applied", self.version, work.behind, self.parameters)
 
     def _repeat(self, session: str, recorded: Outcome) -> PushResult:
         self.sessions.count_duplicate(session)
@@ -257,32 +286,22 @@ class ParameterServer:
 
     # How an update is applied
 
-    def _apply(self, update: Update) -> PushResult:
+    def _judged(self, update: Update) -> Work:
         behind = self._behind(update.based_on)
         if behind is None:
             _refuse_lost_base(update.based_on, self.version)
         learners = max(1, self.sessions.learners)
         factor = staleness.judge(self.specification.update.staleness, behind, learners)
-        _check_norm("update", update.vector)
-        result = self._pool.spare()
-        with np.errstate(all="ignore"):
-            self._rule.apply(self._vector, update.vector, result, Step(learners, factor, self._learner_steps))
-        self._check_result(result)
-        self._advance(publish(result), update.learner_steps, behind)
-        return PushResult("applied", self.version, behind, self.parameters)
+        step = Step(learners, factor, self._learner_steps)
+        return Work(update, behind, step, self._vector, self._pool.spare())
+
+    def _refuse(self, kind: Literal["stale", "invalid"], update: Update, refusal: AdqlError) -> None:
+        self._record(update, Outcome(kind, *self.version, self._behind(update.based_on) or 0, str(refusal)))
 
     def _behind(self, base: Version) -> int | None:
         """Returns how many versions were applied since ``base``, None if the run does not go on from it."""
         last = self._number if base.epoch == self._epoch else self._earlier_epochs.get(base.epoch, -1)
         return self._number - base.number if base.number <= last else None
-
-    def _check_result(self, result: Float32Array) -> None:
-        try:
-            _check_norm("result of the update", result)
-            check_range(result, self.specification.update.encoding)  # so that it can be sent back
-        except InvalidUpdateError:
-            self._rule.undo()
-            raise
 
     def _advance(self, vector: Float32Array, learner_steps: int, behind: int) -> None:
         self._vector = vector
@@ -383,13 +402,6 @@ class ParameterServer:
             over = run_record.is_over(result, self.specification)
             self._evaluation_pacer.played(self._clock(), result.seconds, over_the_goal=over)
         self._changed()
-
-
-def _check_norm(what: str, vector: Float32Array) -> None:
-    with np.errstate(all="ignore"):
-        norm = float(np.sqrt(np.dot(vector, vector)))
-    if not norm <= MAX_NORM:
-        raise InvalidUpdateError(f"{what} is not finite or its norm is beyond {MAX_NORM:g}; pull and go on")
 
 
 def _refuse_lost_base(base: Version, current: Version) -> NoReturn:

@@ -191,7 +191,7 @@ def _add_parameters(app: FastAPI) -> None:
             service = _service(request)
             message = await _message(request, service)
             update = _update(message)
-            result = service.push(update, message.text("run_id"), message.text("config_hash"))
+            result = await service.push(update, message.text("run_id"), message.text("config_hash"))
         if query.durable:
             await service.until_durable(update.session, update.sequence)
         fields = {

@@ -46,7 +46,7 @@ class Committer:
 
     ``commits`` flashes after every commit, ``changes`` when the status or the waiting evaluations may have changed.
     ``on_commit`` is called after every commit, ``on_available`` is told whether the server takes updates, ``watch``
-    whether the volume takes what it is given.
+    whether the volume takes what it is given; ``applying`` is held while an update is applied in a thread.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Committer:
         on_commit: Callable[[], None],
         on_available: Callable[[bool], None],
         watch: VolumeWatch,
+        applying: asyncio.Lock,
     ) -> None:
         self._machine, self._store, self._volume = opened.machine, opened.store, opened.volume
         self._owner, self._known = opened.owner, opened.state.mark
@@ -69,7 +70,7 @@ class Committer:
         self._on_commit, self._on_available = on_commit, on_available
         self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
         self._incident, self._ending = False, asyncio.Event()
-        self._watch = watch
+        self._watch, self._applying = watch, applying
         self._next_checkpoint = time.monotonic()
         self._checkpointed: Mark | None = None
         self._next_memory = time.monotonic()
@@ -165,8 +166,9 @@ class Committer:
 
     async def _commit_under(self, epoch: int, replaces: Mark | None) -> None:
         self._attempts += 1
-        changes = self._machine.changes
-        state = self._machine.snapshot(Mark(epoch, self._machine.version.number, self._attempts, self._owner))
+        async with self._applying:
+            changes = self._machine.changes
+            state = self._machine.snapshot(Mark(epoch, self._machine.version.number, self._attempts, self._owner))
         self._unresolved.append(state)
         start = time.monotonic()
         try:

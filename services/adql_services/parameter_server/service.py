@@ -31,6 +31,9 @@ DURABLE_WAIT_SECONDS = 5.0
 Half of what a learner waits: a session whose answer nobody hears any more would be leased to nobody.
 """
 
+THREAD_SIZE = 250_000
+"""Parameters from which an update is applied in a thread: there that takes as long as to go there and back."""
+
 
 class ParameterService:
     """One run's service, for one event loop."""
@@ -40,6 +43,7 @@ class ParameterService:
         self._machine, self._volume = opened.machine, opened.volume
         self._changes, self._commits = Beacon(), Beacon()
         self._watch = VolumeWatch()
+        self._applying = asyncio.Lock()
         self._committer = Committer(
             opened,
             commits=self._commits,
@@ -47,6 +51,7 @@ class ParameterService:
             on_commit=self._publish,
             on_available=self._on_available,
             watch=self._watch,
+            applying=self._applying,
         )
         self._report = MetricsReport(opened.machine.clocks)
         self._recorder = Recorder(opened.machine, opened.volume.diary)
@@ -199,19 +204,30 @@ class ParameterService:
             self._pull_body = parameters.version, codec.encode(fields, {"parameters": encoded})
         return self._pull_body[1]
 
-    def push(self, update: Update, run_id: str, config_hash: str) -> PushResult:
-        """Applies an update.
+    async def push(self, update: Update, run_id: str, config_hash: str) -> PushResult:
+        """Applies an update; a large one in a thread, so that pulls are answered meanwhile.
 
         Raises:
             AdqlError: see the machine's ``check_identity`` and ``push``.
         """
         self._check_identity(update, run_id, config_hash)
         try:
-            result = self._machine.push(update)
+            if self.size < THREAD_SIZE:
+                result = self._machine.push(update)
+            else:
+                result = await asyncio.shield(self._push_large(update))  # what is begun is finished, whoever hangs up
             self._report.count(result)
         finally:
             self._changed()
         return result
+
+    async def _push_large(self, update: Update) -> PushResult:
+        async with self._applying:
+            begun = self._machine.begin(update)
+            if isinstance(begun, PushResult):
+                return begun
+            refusal = await asyncio.to_thread(self._machine.compute, begun)
+            return self._machine.finish(begun, refusal)
 
     async def until_durable(self, session: str, sequence: int) -> None:
         """Waits for the commit that has the session, with ``sequence`` (−1: none) used up.
