@@ -10,7 +10,7 @@ that this client has not seen, encoded for the first time; ``pull_again``: one t
 there, 7 MB of new parameters back; ``push_answered``: the same pushes up to the first byte of their answer, so that
 everything is done but the way back. Raw sockets move the bytes of float32, whatever the encoding. ``times_raw`` divides
 by the raw pull or the raw push of the same rounds, ``times_raw_both`` by their sum. ``in_a_row_ms`` has the same case
-before it. ``server_cpu_ms`` is of the server's event loop, without the threads that commit.
+before it. ``server_cpu_ms`` is of the server's event loop, without the threads that apply and commit.
 """
 
 import argparse

@@ -71,15 +71,18 @@ class Client:
         body = registration_body(self._target.run, self._target.config_hash, "learner")
         self._begin(routes.SESSIONS, routes.JSON, body)
 
-    def registered(self, answer: Answer) -> None:
-        """Takes the session.
+    def registered(self, answer: Answer) -> bool:
+        """Takes the session; returns False if it has to be asked for again.
 
         Raises:
             RunFailedError: there is none.
         """
+        if answer.status in (429, 503):
+            return False
         if answer.status != 201:
             raise RunFailedError(f"a session was refused: {answer.status} {answer.body!r}")
         self._session = msgspec.json.decode(answer.body, type=Registered).session
+        return True
 
     def push(self, state: RunState) -> None:
         """Begins the next push, based on the version of ``state``."""

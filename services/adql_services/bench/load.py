@@ -79,15 +79,20 @@ class Load:
         """
         missing = set(self._clients)
         for client in self._clients:
-            client.register()
-            self._watch(client)
+            self._register(client)
         deadline = time.monotonic() + REGISTRATION_SECONDS
         while missing:
             if time.monotonic() > deadline:
                 raise RunFailedError(f"{len(missing)} of {len(self._clients)} clients got no session")
             for client, answer in self._answers(1.0):
-                client.registered(answer)
-                missing.discard(client)
+                if client.registered(answer):
+                    missing.discard(client)
+                else:
+                    self._register(client)
+
+    def _register(self, client: Client) -> None:
+        client.register()
+        self._watch(client)
 
     def begin(self) -> None:
         """Lets every client push, at a rate one after the other."""

@@ -11,13 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from adql.errors import MalformedBodyError
 from adql.telemetry.logs import get_logger
 from adql.wire import routes
 from adql.wire.problems import problem_for_status
-from adql_services.runtime.bulk import BulkRoutes
+from adql_services.runtime.bulk import BulkDispatch
 from adql_services.runtime.guard import Guard
 from adql_services.runtime.shutdown import Shutdown
 from adql_services.runtime.tokens import Tokens
@@ -62,24 +61,14 @@ def application(title: str, *, tokens: Tokens | None) -> FastAPI:
     )
     app.state.shutdown = Shutdown()
     app.state.bulk = {}
-    app.guarded_bulk = Guard(BulkRoutes(app.state.bulk), tokens)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_middleware(Guard, tokens=tokens)
+    app.add_middleware(BulkDispatch, bulk=app.state.bulk)
+    app.add_middleware(Guard, tokens=tokens)  # the last one stands outermost
     return app
 
 
 class _Application(FastAPI):
-    guarded_bulk: Guard
-    """Answers the bulk routes: the framework's own layers would be half of the work for a small answer."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in self.state.bulk:
-            scope["app"] = self
-            await self.guarded_bulk(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
     def openapi(self) -> dict[str, Any]:
         """Returns the description of the framework's routes and of the bulk routes."""
         schema = super().openapi()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adql.errors import MalformedBodyError
 from adql.wire import routes
@@ -69,16 +69,20 @@ class BulkRoute:
         return {routes.BINARY: {}} if self.answer is None else {routes.JSON: {"schema": _schema(self.answer)}}
 
 
-class BulkRoutes:
-    """ASGI application of the bulk routes alone, by path."""
+class BulkDispatch:
+    """ASGI middleware: finds a bulk route by its path, and hands everything else on."""
 
-    def __init__(self, bulk: Mapping[str, BulkRoute]) -> None:
-        self._bulk = bulk
+    def __init__(self, app: ASGIApp, bulk: Mapping[str, BulkRoute]) -> None:
+        self._app, self._bulk = app, bulk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs one request for one of them."""
-        response = await self._bulk[scope["path"]].respond(Request(scope))
-        await response(scope, receive, send)
+        """Runs one request."""
+        route = self._bulk.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+        else:
+            response = await route.respond(Request(scope))
+            await response(scope, receive, send)
 
 
 def bulk_route(
