@@ -17,7 +17,7 @@ Line = Mapping[str, Any]
 
 def ratios(path: Path) -> dict[tuple[str, ...], float]:
     """Returns every ratio by the words that say what was measured; a later line replaces an earlier one."""
-    found = {}
+    found: dict[tuple[str, ...], float] = {}
     for text in path.read_text(encoding="utf-8").splitlines():
         line: Line = json.loads(text)
         case = tuple(f"{key}={value}" for key, value in sorted(line.items()) if isinstance(value, str))
