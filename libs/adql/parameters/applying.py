@@ -1,13 +1,14 @@
 """What an update leads to, computed beside what everybody sees."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from adql.encodings import check_range
 from adql.errors import InvalidUpdateError
 from adql.parameters.update_rules import Step, UpdateRule
-from adql.types import Float32Array, Update
+from adql.types import Float32Array, Parameters, Update, Version
 
 MAX_NORM = 1e15
 """Largest Euclidean norm of an update and of parameters: squares of it still fit the moments of every optimizer."""
@@ -25,6 +26,18 @@ class Work:
     """(P,), the newest parameters, published."""
     result: Float32Array
     """(P,), a spare vector that nobody else sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """The answer to an update that is, or was before, applied."""
+
+    outcome: Literal["applied", "duplicate"]
+    applied: Version
+    """The version that the update made."""
+    staleness: int
+    parameters: Parameters
+    """The newest ones, to be sent back."""
 
 
 def compute(rule: UpdateRule, work: Work, encoding: str) -> InvalidUpdateError | None:

@@ -5,7 +5,6 @@ one assignment. Vectors that were published are never written, so pulls, commits
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -23,7 +22,7 @@ from adql.errors import (
     WrongRunError,
 )
 from adql.parameters import run_record, staleness
-from adql.parameters.applying import Work, compute
+from adql.parameters.applying import PushResult, Work, compute
 from adql.parameters.buffers import VectorPool, publish
 from adql.parameters.pacing import EvaluationPacer
 from adql.parameters.run_record import RunRecord, Status
@@ -36,18 +35,6 @@ MAX_EARLIER_EPOCHS = 1_000
 """How many restarts an update may be based before; older ones are stale."""
 MAX_STALENESS_KEY = 1_000
 """Staleness is counted one by one up to here."""
-
-
-@dataclass(frozen=True, slots=True)
-class PushResult:
-    """The answer to an update that is, or was before, applied."""
-
-    outcome: Literal["applied", "duplicate"]
-    applied: Version
-    """The version that the update made."""
-    staleness: int
-    parameters: Parameters
-    """The newest ones, to be sent back."""
 
 
 class ParameterServer:

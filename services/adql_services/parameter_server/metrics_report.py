@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect
 
 from adql.config.effective import usual_staleness_bound
 from adql.errors import AdqlError
+from adql.parameters.applying import PushResult
 from adql.parameters.run_record import Purpose, Result, RunRecord, Status
-from adql.parameters.server import ParameterServer, PushResult
+from adql.parameters.server import ParameterServer
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import Clocks

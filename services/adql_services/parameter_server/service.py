@@ -9,8 +9,8 @@ from adql.config import RunSpecification
 from adql.encodings import to_wire
 from adql.errors import AdqlError, CheckpointError, StoreUnavailableError, UnavailableError
 from adql.parameters import run_record
+from adql.parameters.applying import PushResult
 from adql.parameters.diary import Diary
-from adql.parameters.server import PushResult
 from adql.parameters.sessions import Role, Session
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
