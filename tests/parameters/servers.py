@@ -21,7 +21,7 @@ def tiny_specification(**sections: Any) -> RunSpecification:
         "environment": {"id": "Tiny-v0", "signature": signature},
         "network": {"kind": "tabular"},
         "update": {"rule": "delta", "outer_learning_rate": 1.0},
-        "evaluation": {"every_learner_steps": 10, "episodes": 2, "confirm_episodes": 5},
+        "evaluation": {"every_learner_steps": 10, "duty": 1.0, "episodes": 2, "confirm_episodes": 5},
     }
     return specification_from({**tree, **sections})
 

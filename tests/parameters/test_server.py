@@ -409,8 +409,8 @@ def test_learner_that_asks_on_while_the_store_is_away_keeps_its_session():
 
 
 def test_evaluator_that_played_long_is_asked_less_often_until_it_sees_the_goal():
-    clock = Clock()
-    server = owning_server(clock=clock)
+    clock, evaluation = Clock(), {"every_learner_steps": 10, "duty": 0.25}
+    server = owning_server(tiny_specification(evaluation=evaluation), clock)
 
     def play(mean: float, learner_steps: int) -> None:
         task = server.due_evaluation(Version(1, learner_steps), Clocks(0, learner_steps))

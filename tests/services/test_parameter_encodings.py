@@ -28,7 +28,7 @@ FINE = np.array([0.1, -1 / 3, 1e-3, 7.7], np.float32)
 def encoded_run(encoding: str, initial_value: float = 0.0, **changes) -> RunSpecification:
     """A table of four numbers that adds what it is sent."""
     update = {"rule": "delta", "outer_learning_rate": 1.0, "encoding": encoding}
-    changes.setdefault("evaluation", {"every_learner_steps": 1, "episodes": 2, "confirm_episodes": 5})
+    changes.setdefault("evaluation", {"every_learner_steps": 1, "duty": 1.0, "episodes": 2, "confirm_episodes": 5})
     return tiny_specification(
         network={"kind": "tabular", "initial_value": initial_value},
         update=update | changes.pop("update", {}),
