@@ -72,7 +72,7 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     for panel, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
         for one in comparable(outcomes, task):
             x, y = [e.wall_seconds for e in one.curve], [e.mean_return for e in one.curve]
-            panel.plot(x, y, color=COLOURS[one.competitor], alpha=0.6, linewidth=1.0, zorder=2)
+            panel.plot(x, y, color=COLOURS[one.competitor], alpha=0.45, linewidth=0.9, zorder=2)
             if one.reached:
                 panel.plot(x[-1:], y[-1:], "o", color=COLOURS[one.competitor], markersize=4, zorder=3)
         panel.axhline(TASKS[task].goal, color="#1a7f37", linewidth=0.8, linestyle="--")
@@ -81,7 +81,7 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     figure.axes[0].set_ylabel("mean return of 20 greedy episodes")
     for name in COMPETITORS:
         figure.axes[0].plot([], [], color=COLOURS[name], label=NAMES[name])
-    figure.axes[0].legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=len(COMPETITORS), frameon=False, fontsize="small")
     figure.savefig(path, dpi=120)
 
 
