@@ -58,15 +58,17 @@ def pushed(service, machine, session: str, sequence: int = 0):
     return asyncio.create_task(service.push(update(machine, session, sequence), identity.run_id, identity.config_hash))
 
 
-async def begun(held: Held) -> None:
+async def under_way(machine, service):
+    """Returns a session, what holds its first push up, and that push once it is being applied."""
+    session, held = machine.register("learner").identifier, Held(machine)
+    pushing = pushed(service, machine, session)
     assert await asyncio.to_thread(held.begun.wait, SLOW_SECONDS)
+    return session, held, pushing
 
 
 def test_no_pull_waits_for_an_apply_and_none_is_torn(machine, service):
     async def scene():
-        session, held = machine.register("learner").identifier, Held(machine)
-        pushing = pushed(service, machine, session)
-        await begun(held)
+        _, held, pushing = await under_way(machine, service)
         async with asyncio.timeout(SLOW_SECONDS / 2):
             parameters = await service.pull(None, None, 0.0)
         assert not pushing.done() and parameters.version.number == 0
@@ -82,9 +84,7 @@ def test_no_pull_waits_for_an_apply_and_none_is_torn(machine, service):
 
 def test_repeat_that_comes_while_the_first_is_applied_is_a_duplicate(machine, service):
     async def scene():
-        session, held = machine.register("learner").identifier, Held(machine)
-        first = pushed(service, machine, session)
-        await begun(held)
+        session, held, first = await under_way(machine, service)
         again = pushed(service, machine, session)
         held.may_end.set()
         assert [(await first).outcome, (await again).outcome] == ["applied", "duplicate"]
@@ -95,9 +95,7 @@ def test_repeat_that_comes_while_the_first_is_applied_is_a_duplicate(machine, se
 
 def test_update_whose_session_ends_meanwhile_changes_nothing(machine, service):
     async def scene():
-        session, held = machine.register("learner").identifier, Held(machine)
-        pushing = pushed(service, machine, session)
-        await begun(held)
+        session, held, pushing = await under_way(machine, service)
         machine.close_session(session)
         held.may_end.set()
         with pytest.raises(UnknownSessionError):
@@ -110,9 +108,7 @@ def test_update_whose_session_ends_meanwhile_changes_nothing(machine, service):
 
 def test_client_that_hangs_up_leaves_a_whole_update(machine, service):
     async def scene():
-        session, held = machine.register("learner").identifier, Held(machine)
-        pushing = pushed(service, machine, session)
-        await begun(held)
+        session, held, pushing = await under_way(machine, service)
         pushing.cancel()
         next_one = pushed(service, machine, session, 1)
         held.may_end.set()
@@ -123,11 +119,23 @@ def test_client_that_hangs_up_leaves_a_whole_update(machine, service):
     asyncio.run(scene())
 
 
+def test_update_of_a_client_that_hung_up_is_told_to_those_who_wait(machine, service):
+    async def scene():
+        _, held, pushing = await under_way(machine, service)
+        waiting = asyncio.create_task(service.pull(str(machine.version), None, SLOW_SECONDS))
+        pushing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pushing
+        held.may_end.set()
+        async with asyncio.timeout(SLOW_SECONDS / 2):
+            assert (await waiting).version.number == 1
+
+    asyncio.run(scene())
+
+
 def test_no_snapshot_is_taken_in_the_middle_of_an_update(machine, service):
     async def scene():
-        session, held = machine.register("learner").identifier, Held(machine)
-        pushing = pushed(service, machine, session)
-        await begun(held)
+        _, held, pushing = await under_way(machine, service)
         service._committer._write = lambda state, replaces: state.mark
         committing = asyncio.create_task(service._committer._commit())
         await asyncio.sleep(0)

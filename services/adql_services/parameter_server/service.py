@@ -211,17 +211,19 @@ class ParameterService:
             AdqlError: see the machine's ``check_identity`` and ``push``.
         """
         self._check_identity(update, run_id, config_hash)
+        applying = self._applied(update)
+        # What is begun in a thread is finished and told, whoever hangs up.
+        return await (applying if self.size < THREAD_SIZE else asyncio.shield(applying))
+
+    async def _applied(self, update: Update) -> PushResult:
         try:
-            if self.size < THREAD_SIZE:
-                result = self._machine.push(update)
-            else:
-                result = await asyncio.shield(self._push_large(update))  # what is begun is finished, whoever hangs up
+            result = self._machine.push(update) if self.size < THREAD_SIZE else await self._applied_in_thread(update)
             self._report.count(result)
         finally:
             self._changed()
         return result
 
-    async def _push_large(self, update: Update) -> PushResult:
+    async def _applied_in_thread(self, update: Update) -> PushResult:
         async with self._applying:
             begun = self._machine.begin(update)
             if isinstance(begun, PushResult):

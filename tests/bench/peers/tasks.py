@@ -28,6 +28,21 @@ class Task:
     """Settings of ``single_file.Settings`` other than its own; None: it does not take part."""
 
 
+TUNED_ZOO: Settings = {
+    "learning_rate": 6.3e-4,
+    "batch_size": 128,
+    "buffer_size": 50_000,
+    "learning_starts": 0,
+    "gamma": 0.99,
+    "target_update_interval": 250,
+    "train_freq": 4,
+    "gradient_steps": -1,
+    "exploration_steps": 12_000,
+    "exploration_final_eps": 0.1,
+    "policy_kwargs": {"net_arch": [256, 256]},
+}
+"""The same for LunarLander and Acrobot."""
+
 TASKS: Mapping[str, Task] = {
     "cartpole": Task(
         "CartPole-v1",
@@ -55,37 +70,13 @@ TASKS: Mapping[str, Task] = {
         seconds=400.0,
         evaluate_every=2_000,
         adql=("presets/lunarlander.yaml",),
-        zoo={
-            "learning_rate": 6.3e-4,
-            "batch_size": 128,
-            "buffer_size": 50_000,
-            "learning_starts": 0,
-            "gamma": 0.99,
-            "target_update_interval": 250,
-            "train_freq": 4,
-            "gradient_steps": -1,
-            "exploration_steps": 12_000,
-            "exploration_final_eps": 0.1,
-            "policy_kwargs": {"net_arch": [256, 256]},
-        },
+        zoo=TUNED_ZOO,
     ),
     "acrobot": Task(
         "Acrobot-v1",
         goal=-100.0,
         seconds=300.0,
         evaluate_every=1_000,
-        zoo={
-            "learning_rate": 6.3e-4,
-            "batch_size": 128,
-            "buffer_size": 50_000,
-            "learning_starts": 0,
-            "gamma": 0.99,
-            "target_update_interval": 250,
-            "train_freq": 4,
-            "gradient_steps": -1,
-            "exploration_steps": 12_000,
-            "exploration_final_eps": 0.1,
-            "policy_kwargs": {"net_arch": [256, 256]},
-        },
+        zoo=TUNED_ZOO,
     ),
 }
