@@ -6,6 +6,7 @@ from tests.system.launched import LONG, adql
 
 pytestmark = pytest.mark.system
 MODULE = """
+import time
 import gymnasium
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
@@ -21,7 +22,16 @@ class Ill(CartPoleEnv):
             return observation, reward, *rest
         if self.fault == "shape":
             return observation[:3], reward, *rest
-        return observation, float("nan") if self.fault == "nan" else 1 / 0, *rest
+        if self.fault == "one after the other" and not first():
+            time.sleep(1)  # longer than it takes to ask all to stop: this one fails when it was asked already
+        return observation, 1 / 0 if self.fault == "division" else float("nan"), *rest
+
+def first():
+    try:
+        open("first", "x")
+    except FileExistsError:
+        return False
+    return True
 
 gymnasium.register("Ill-v0", Ill)
 """
@@ -29,7 +39,8 @@ gymnasium.register("Ill-v0", Ill)
 
 def train(folder, fault: str, at: int):
     (folder / "ill.py").write_text(MODULE)
-    words = ["environment.id=ill:Ill-v0", "environment.allow=[ill]", f"environment.kwargs={{at: {at}, fault: {fault}}}"]
+    kwargs = f"environment.kwargs={{at: {at}, fault: '{fault}'}}"
+    words = ["environment.id=ill:Ill-v0", "environment.allow=[ill]", kwargs]
     return adql("train", "--output", folder / "run", *LONG, *words, cwd=folder)
 
 
@@ -48,8 +59,9 @@ def test_environment_that_is_ill_from_the_start_is_refused_before_anything_start
     assert not (tmp_path / "run").exists()
 
 
-def test_reward_that_is_not_finite_ends_the_run_at_once_as_bad_input(tmp_path):
-    done = train(tmp_path, "nan", at=2)
+@pytest.mark.parametrize("fault", ["nan", "one after the other"])
+def test_reward_that_is_not_finite_ends_the_run_at_once_as_bad_input(tmp_path, fault):
+    done = train(tmp_path, fault, at=2)
     *before, reason = done.stderr.strip().splitlines()
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert reason.startswith("adql: error: learner-")

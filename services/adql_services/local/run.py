@@ -137,7 +137,7 @@ class LocalRun:
             failure = failure or self._unwritable(error)
         self._crew.wait(deadline)
         unclean = self._unclean()
-        if unwanted and unclean is None:
+        if unwanted and (failure or unclean is None):  # learners refuse one input each in its time, some after SIGTERM
             self._drop(failure)
         return failure or unclean
 
