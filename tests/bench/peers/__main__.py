@@ -40,7 +40,12 @@ def races(tasks: Sequence[str], competitors: Sequence[str], seeds: Sequence[int]
     """Yields task, competitor and seed; all competitors of a task and a seed before the next seed."""
     for name in tasks:
         task = TASKS[name]
-        takes_part = {"sb3": task.zoo, "sbx": task.zoo, "single_file": task.single_file, "adql": task.adql}
+        takes_part = {
+            "sb3": task.zoo or task.published,
+            "sbx": task.zoo,
+            "single_file": task.single_file,
+            "adql": task.adql,
+        }
         for seed in seeds:
             yield from ((name, one, seed) for one in competitors if takes_part[one] is not None)
 

@@ -20,7 +20,7 @@ import psutil
 from adql.parameters.course import read_moments
 from adql_services.local.history import read_evaluations
 from adql_services.local.run_directory import RunDirectory
-from tests.bench.peers.race import Evaluation, Outcome
+from tests.bench.peers.race import Evaluation, Outcome, is_reached
 from tests.bench.peers.tasks import TASKS, Task
 
 LEARNERS = 2
@@ -94,17 +94,18 @@ class Watched:
                 self._judge()
 
     def _judge(self) -> None:
-        last = self.curve[-2:]
-        if self.reached_at is None and len(last) == 2 and all(one.mean_return >= self._task.goal for one in last):
+        if self.reached_at is None and is_reached(self._task, self.curve):
             self.reached_at = self.wall_seconds, self.cpu_seconds
 
 
 def race(name: str, seed: int, folder: Path) -> Outcome:
     """Trains in ``folder`` until the goal is confirmed or the time is up."""
     task, directory = TASKS[name], RunDirectory(folder / "run")
-    words = [*task.adql, "--env", task.environment, "--learners", str(LEARNERS), "--seed", str(seed)]
+    words = [*task.adql, *_environment(task), "--learners", str(LEARNERS), "--seed", str(seed)]
     command = [sys.executable, "-m", "adql_services", "train", *words, "--steps", str(BUDGET)]
-    command += ["--output", str(directory.path), f"training.goal={task.goal}"]
+    command += ["--output", str(directory.path)]
+    if task.goal is not None:
+        command += [f"training.goal={task.goal}"]
     with subprocess.Popen(command, stderr=(folder / "log").open("w")) as process:
         watched, started = Watched(task, directory, psutil.Process(process.pid)), time.monotonic()
         while process.poll() is None:
@@ -117,6 +118,12 @@ def race(name: str, seed: int, folder: Path) -> Outcome:
                 process.wait()
             time.sleep(POLL_SECONDS)
     return _outcome(name, seed, folder, watched)
+
+
+def _environment(task: Task) -> list[str]:
+    if task.module is None:
+        return ["--env", task.environment]
+    return ["--env", f"{task.module}:{task.environment}", f"environment.allow=[{task.module}]"]
 
 
 def _outcome(name: str, seed: int, folder: Path, watched: Watched) -> Outcome:

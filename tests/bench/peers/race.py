@@ -1,10 +1,9 @@
 """One competitor's race in one process: when it is evaluated, when it is over, and what is told of it."""
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import gymnasium
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +68,7 @@ class Race:
     @property
     def reached(self) -> bool:
         """Whether the last two evaluations were over the goal."""
-        last = self.curve[-2:]
-        return len(last) == 2 and all(one.mean_return >= self._task.goal for one in last)
+        return is_reached(self._task, self.curve)
 
     def outcome(self, name: str, competitor: str, seed: int, environment_steps: int, updates: int) -> Outcome:
         """Returns what there is to tell now."""
@@ -88,9 +86,15 @@ class Race:
         )
 
 
+def is_reached(task: Task, curve: Sequence[Evaluation]) -> bool:
+    """Whether the last two evaluations of ``curve`` were over the goal, where there is one."""
+    last = curve[-2:]
+    return task.goal is not None and len(last) == 2 and all(one.mean_return >= task.goal for one in last)
+
+
 def play(task: Task, act: Act) -> float:
     """Returns the mean return of EPISODES greedy episodes, played together."""
-    environments = [gymnasium.make(task.environment) for _ in range(EPISODES)]
+    environments = [task.make() for _ in range(EPISODES)]
     active = {i: environment.reset(seed=EVALUATION_SEED + i)[0] for i, environment in enumerate(environments)}
     returns = np.zeros(EPISODES)
     while active:

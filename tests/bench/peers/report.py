@@ -47,6 +47,7 @@ def summary(outcomes: Sequence[Outcome], task: str) -> list[dict[str, Any]]:
                 "cpu_seconds": median(one.cpu_seconds for one in own),
                 "environment_steps": median(one.environment_steps for one in own),
                 "updates": median(one.updates for one in own),
+                "best_mean_return": median(max(each.mean_return for each in one.curve) for one in own),
                 "peak_megabytes": median(one.peak_megabytes for one in own),
             }
         )
@@ -54,15 +55,17 @@ def summary(outcomes: Sequence[Outcome], task: str) -> list[dict[str, Any]]:
 
 
 def _ratios(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """ADQL's medians divided by each peer's."""
+    """ADQL's time as a multiple of each peer's; in a race of a fixed time what a peer did as a multiple of ADQL's."""
     if line["competitor"] != "adql":
         return {}
-    return {
-        f"times_{peer['competitor']}_{kind}": round(line[f"{kind}_seconds"] / peer[f"{kind}_seconds"], 3)
-        for peer in lines
-        if peer is not line
-        for kind in ("wall", "cpu")
-    }
+    peers = [peer for peer in lines if peer is not line]
+    if TASKS[line["task"]].goal is None:
+        did = ("environment_steps", "best_mean_return")
+        return {
+            f"times_{peer['competitor']}_{what}": round(peer[what] / line[what], 3) for peer in peers for what in did
+        }
+    took = ("wall_seconds", "cpu_seconds")
+    return {f"times_{peer['competitor']}_{what}": round(line[what] / peer[what], 3) for peer in peers for what in took}
 
 
 def plot(outcomes: Sequence[Outcome], path: Path) -> None:
@@ -75,7 +78,8 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
             panel.plot(x, y, color=COLOURS[one.competitor], alpha=0.45, linewidth=0.9, zorder=2)
             if one.reached:
                 panel.plot(x[-1:], y[-1:], "o", color=COLOURS[one.competitor], markersize=4, zorder=3)
-        panel.axhline(TASKS[task].goal, color="#1a7f37", linewidth=0.8, linestyle="--")
+        if (goal := TASKS[task].goal) is not None:
+            panel.axhline(goal, color="#1a7f37", linewidth=0.8, linestyle="--")
         panel.set(title=TASKS[task].environment, xlabel="seconds of training")
         panel.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("mean return of 20 greedy episodes")

@@ -5,6 +5,7 @@ environment, a batch after every tenth step. Prints its outcome as one line of J
 """
 
 import argparse
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from tests.bench.peers.tasks import TASKS, Task
 class Settings:
     """Of the algorithm; the defaults are CleanRL's for classic control."""
 
+    convolution: int = 0
+    """Channels of a 3 × 3 convolution in front, for observations (height, width, channels); 0: none."""
     hidden: tuple[int, ...] = (120, 84)
     learning_rate: float = 2.5e-4
     capacity: int = 10_000
@@ -34,6 +37,14 @@ class Settings:
     exploration_steps: int = 250_000
     learning_starts: int = 10_000
     train_every: int = 10
+
+
+class Planes(nn.Module):
+    """Puts the channels (n, height, width, channels) first, where torch wants them."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns a view."""
+        return images.permute(0, 3, 1, 2)
 
 
 class Memory:
@@ -64,8 +75,8 @@ class Agent:
 
     def __init__(self, environment: gymnasium.Env[Any, Any], settings: Settings) -> None:
         self._settings = settings
-        inputs, actions = int(np.prod(environment.observation_space.shape or ())), int(environment.action_space.n)  # type: ignore[attr-defined]
-        self._online, self._target = self._make(inputs, actions), self._make(inputs, actions)
+        shape, actions = environment.observation_space.shape or (), int(environment.action_space.n)  # type: ignore[attr-defined]
+        self._online, self._target = self._make(shape, actions), self._make(shape, actions)
         self._target.load_state_dict(self._online.state_dict())
         self._optimizer = torch.optim.Adam(self._online.parameters(), lr=settings.learning_rate)
         self.updates = 0
@@ -79,9 +90,9 @@ class Agent:
         """Takes one step down the squared TD error."""
         observations, actions, rewards, terminated, then = batch
         with torch.no_grad():
-            following = self._target(then).max(1).values
+            following = self._target(then.float()).max(1).values
             targets = rewards + self._settings.gamma * following * (1 - terminated)
-        values = self._online(observations).gather(1, actions[:, None])[:, 0]
+        values = self._online(observations.float()).gather(1, actions[:, None])[:, 0]
         loss = nn.functional.mse_loss(values, targets)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -92,8 +103,12 @@ class Agent:
         """Makes the target network what the online one is."""
         self._target.load_state_dict(self._online.state_dict())
 
-    def _make(self, inputs: int, actions: int) -> nn.Sequential:
+    def _make(self, shape: tuple[int, ...], actions: int) -> nn.Sequential:
         layers: list[nn.Module] = []
+        inputs = math.prod(shape)
+        if channels := self._settings.convolution:
+            layers += [Planes(), nn.Conv2d(shape[2], channels, 3), nn.ReLU(), nn.Flatten()]
+            inputs = channels * (shape[0] - 2) * (shape[1] - 2)
         for width in self._settings.hidden:
             layers += [nn.Linear(inputs, width), nn.ReLU()]
             inputs = width
@@ -103,7 +118,7 @@ class Agent:
 def train(task: Task, settings: Settings, seed: int) -> tuple[Race, int, int]:
     """Returns the race, the environment steps and the updates."""
     torch.manual_seed(seed)
-    rng, environment = np.random.default_rng(seed), gymnasium.make(task.environment)
+    rng, environment = np.random.default_rng(seed), task.make()
     observation, _ = environment.reset(seed=seed)
     agent, memory, steps = Agent(environment, settings), Memory(settings.capacity, observation), 0
     race = Race(task, agent.act)

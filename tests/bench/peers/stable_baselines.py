@@ -1,6 +1,6 @@
 """Stable-Baselines3 or sbx: ``python -m tests.bench.peers.stable_baselines {sb3,sbx} TASK SEED``; prints its outcome.
 
-DQN with the settings of RL Baselines3 Zoo; one thread.
+DQN with the settings of RL Baselines3 Zoo, or those of the environment's paper where it has none; one thread.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
 
 from tests.bench.peers.race import Race
 from tests.bench.peers.tasks import TASKS, Task
@@ -41,13 +43,36 @@ class Referee(BaseCallback):  # type: ignore[misc]
         return np.asarray(self.model.predict(observations, deterministic=True)[0])
 
 
+class MinAtarFeatures(BaseFeaturesExtractor):  # type: ignore[misc]
+    """The network of MinAtar's paper up to its output: 16 kernels of 3 × 3, then 128 units."""
+
+    def __init__(self, space: gymnasium.spaces.Box) -> None:
+        super().__init__(space, 128)
+        height, width, channels = space.shape
+        self._layers = nn.Sequential(
+            nn.Conv2d(channels, 16, 3),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(16 * (height - 2) * (width - 2), 128),
+            nn.ReLU(),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns features (n, 128) of images (n, height, width, channels)."""
+        features: torch.Tensor = self._layers(images.permute(0, 3, 1, 2))
+        return features
+
+
 def make_model(package: str, task: Task, seed: int) -> Any:
-    """Returns the DQN of ``package`` with the zoo's settings for ``task``."""
-    assert task.zoo is not None, f"no settings of the zoo for {task.environment}"
-    settings = dict(task.zoo)
+    """Returns the DQN of ``package`` with the settings for ``task``."""
+    found = task.zoo or task.published
+    assert found is not None, f"no settings for {task.environment}"
+    settings = dict(found)
+    if task.published:
+        settings["policy_kwargs"] = {"features_extractor_class": MinAtarFeatures, "net_arch": []}
     settings["exploration_fraction"] = settings.pop("exploration_steps") / STEPS
     dqn = importlib.import_module(package).DQN
-    return dqn("MlpPolicy", gymnasium.make(task.environment), seed=seed, device="cpu", **settings)
+    return dqn("MlpPolicy", task.make(), seed=seed, device="cpu", **settings)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """What is raced: environments, goals, bounds, and the settings that each competitor has published for them."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import gymnasium
 
 Settings = Mapping[str, Any]
 EPISODES = 20
@@ -14,8 +17,8 @@ class Task:
     """One environment and how far to go in it."""
 
     environment: str
-    goal: float
-    """Greedy mean return; one that is never reached makes it a race of a fixed time."""
+    goal: float | None
+    """Greedy mean return; None makes it a race of a fixed time."""
     seconds: float
     """Of training, after which a competitor is stopped."""
     evaluate_every: int
@@ -24,8 +27,18 @@ class Task:
     """Arguments of ``adql train`` besides the environment and the seed."""
     zoo: Settings | None = None
     """Settings of RL Baselines3 Zoo for DQN, taken by Stable-Baselines3 and by sbx; None: they do not take part."""
+    published: Settings | None = None
+    """Where the zoo has none: of the paper that made the environment, taken by Stable-Baselines3 alone."""
     single_file: Settings | None = None
     """Settings of ``single_file.Settings`` other than its own; None: it does not take part."""
+    module: str | None = None
+    """What registers the environment by its ``register_envs()``."""
+
+    def make(self) -> gymnasium.Env[Any, Any]:
+        """Returns the environment."""
+        if self.module is not None and self.environment not in gymnasium.registry:
+            importlib.import_module(self.module).register_envs()
+        return gymnasium.make(self.environment)
 
 
 TUNED_ZOO: Settings = {
@@ -79,4 +92,36 @@ TASKS: Mapping[str, Task] = {
         evaluate_every=1_000,
         zoo=TUNED_ZOO,
     ),
+    "minatar": Task(
+        "MinAtar/Breakout-v1",
+        goal=None,
+        seconds=540.0,
+        evaluate_every=10_000,
+        adql=("presets/minatar.yaml",),
+        published={
+            "learning_rate": 2.5e-4,
+            "batch_size": 32,
+            "buffer_size": 100_000,
+            "learning_starts": 5_000,
+            "gamma": 0.99,
+            "target_update_interval": 1_000,
+            "train_freq": 1,
+            "gradient_steps": 1,
+            "exploration_steps": 100_000,
+            "exploration_final_eps": 0.1,
+        },
+        single_file={
+            "convolution": 16,
+            "hidden": (128,),
+            "capacity": 100_000,
+            "target_period": 1_000,
+            "batch_size": 32,
+            "final_epsilon": 0.1,
+            "exploration_steps": 100_000,
+            "learning_starts": 5_000,
+            "train_every": 1,
+        },
+        module="minatar.gym",
+    ),
 }
+"""The last one is a race of a fixed time; Young and Tian (1903.03176) published its settings."""

@@ -43,6 +43,12 @@ def test_race_is_over_when_its_time_is_up(returns):
     assert not race.goes_on(10) and not race.reached
 
 
+def test_race_without_a_goal_is_over_when_its_time_is_up_and_no_sooner(returns):
+    returns += [1e9, 1e9, 1e9]
+    race = Race(Task("CartPole-v1", goal=None, seconds=60.0, evaluate_every=10), left)
+    assert all(race.goes_on(steps) for steps in (10, 20, 30)) and not race.reached
+
+
 def test_clock_stands_still_while_it_is_stopped():
     clock = TrainingClock()
     with clock.stopped():
@@ -56,17 +62,27 @@ def test_evaluation_plays_greedy_episodes_to_their_end():
     assert 8.0 <= races.play(TASKS["cartpole"], left) <= 11.0, "who only pushes left falls after nine or ten steps"
 
 
-def outcome(competitor: str, seed: int, wall_seconds: float):
+def outcome(competitor: str, seed: int, wall_seconds: float, *, task: str = "cartpole", best: float = 1.0):
     times = {"wall_seconds": wall_seconds, "cpu_seconds": wall_seconds}
-    return races.Outcome("cartpole", competitor, seed, True, **times, **dict.fromkeys(
-        ("environment_steps", "updates", "peak_megabytes"), 1), curve=[])  # fmt: skip
+    curve = [races.Evaluation(1.0, 10, best), races.Evaluation(2.0, 20, best / 2)]
+    return races.Outcome(task, competitor, seed, True, **times, **dict.fromkeys(
+        ("environment_steps", "updates", "peak_megabytes"), 1), curve=curve)  # fmt: skip
 
 
 def test_medians_are_over_the_seeds_that_everybody_raced():
     raced = [outcome("adql", 1, 5.0), outcome("adql", 2, 50.0), outcome("sbx", 1, 10.0), outcome("sb3", 1, 20.0)]
     assert {one.seed for one in comparable(raced, "cartpole")} == {1}
     ours, *_ = summary(raced, "cartpole")
-    assert (ours["competitor"], ours["times_sbx_wall"], ours["times_sb3_wall"]) == ("adql", 0.5, 0.25)
+    assert (ours["competitor"], ours["times_sbx_wall_seconds"], ours["times_sb3_wall_seconds"]) == ("adql", 0.5, 0.25)
+
+
+def test_race_of_a_fixed_time_is_judged_by_what_was_done_in_it():
+    ours, theirs = (
+        outcome("adql", 1, 540.0, task="minatar", best=8.0),
+        outcome("sb3", 1, 540.0, task="minatar", best=2.0),
+    )
+    line, *_ = summary([ours, theirs], "minatar")
+    assert (line["times_sb3_best_mean_return"], line["times_sb3_environment_steps"]) == (0.25, 1.0)
 
 
 def test_race_that_is_in_the_results_is_not_run_again(tmp_path, monkeypatch):
