@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-peers
+REVERB := .venv-reverb
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -59,15 +60,16 @@ generate: $(VENV)/.dev  ## write the files that are made from others: the chart'
 bench: $(VENV)/.dev  ## measure; one JSON line a case
 	for bench in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$bench .py) || exit 1; done
 
-bench-peers: $(PEERS)/.done  ## race Stable-Baselines3, sbx and a single file of DQN for hours; goes on where it stopped
+bench-peers: $(PEERS)/.done $(REVERB)/.done  ## replay beside dm-reverb, then the races with SB3, sbx and a single file, for hours; goes on where it stopped
+	$(PEERS)/bin/python -m tests.bench.reverb $(REVERB)/bin/python
 	$(PEERS)/bin/python -m tests.bench.peers
 	$(PEERS)/bin/python -m tests.bench.peers.report --plot docs/images/peers.png
 
 clean:  ## remove what was installed and cached, keep runs/
-	rm -rf $(VENV) $(PEERS) .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(REVERB) .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A bare Debian has Python without the venv module; virtualenv makes the same folder then.
-$(BIN)/python $(PEERS)/bin/python:
+$(BIN)/python $(PEERS)/bin/python $(REVERB)/bin/python:
 	@$(PYTHON) -m venv $(@:%/bin/python=%) >/dev/null 2>&1 || { \
 	  rm -rf $(@:%/bin/python=%); \
 	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .bootstrap virtualenv && \
@@ -83,4 +85,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 $(PEERS)/.done: pyproject.toml constraints.txt | $(PEERS)/bin/python
 	$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[peers]'
+	@touch $@
+
+$(REVERB)/.done: tests/bench/reverb/requirements.txt | $(REVERB)/bin/python
+	$(REVERB)/bin/python -m pip --quiet --disable-pip-version-check install --requirement $<
 	@touch $@

@@ -60,11 +60,11 @@ def transitions(count: int) -> TransitionBatch:
     return TransitionBatch(observations[0], rng.integers(0, 4, count, np.int32), ones, ones, observations[1])
 
 
-def rate(operation: Callable[[], int]) -> dict[str, float]:
-    """Transitions a second over SECONDS, and the client's own CPU seconds a million transitions."""
+def rate(operation: Callable[[], int], at_least: float = SECONDS) -> dict[str, float]:
+    """Transitions a second over ``at_least`` seconds, and the client's own CPU seconds a million transitions."""
     operation()
     start, cpu, count = time.perf_counter(), time.process_time(), 0
-    while time.perf_counter() - start < SECONDS:
+    while time.perf_counter() - start < at_least:
         count += operation()
     seconds = time.perf_counter() - start
     return {
