@@ -107,6 +107,12 @@ def test_both_readmes_show_the_same_commands_settings_and_programs():
     assert rows[0] == rows[1] and headings[0] == headings[1]
 
 
+def _program(module: str) -> Path:
+    """The file that `python -m module` runs."""
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 def _bare(block: str) -> list[str]:
     """The lines of a block without comments, which are told in words."""
     return [re.sub(r"\s*#.*", "", line) for line in block.splitlines()]
@@ -120,7 +126,7 @@ def _count(document: str, mark: str) -> int:
 def test_what_a_document_names_in_the_tree_exists(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [(ROOT / document).parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
-    modules = [ROOT / f"{name.replace('.', '/')}.py" for name in re.findall(r"-m (tests\.[\w.]+)", text)]
+    modules = [_program(name) for name in re.findall(r"-m (tests\.[\w.]+)", text)]
     files = [ROOT / name for name in re.findall(r"\btests/[\w/]+\.py\b", text)]
     rooms = re.findall(r"`((?:agent|config|local|parameters|replay|wire|learner)/\w+\.py)`", text)
     sources = [ROOT / "services/adql_services", ROOT / "libs/adql"]
