@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from pathlib import Path
@@ -101,6 +102,11 @@ def add_small_routes(app: Any) -> None:
     async def slow() -> dict[str, str]:
         await asyncio.sleep(0.7)
         return {"status": "done"}
+
+    @app.get("/v1/garbage")
+    async def garbage() -> dict[str, int]:
+        gc.disable()  # from the first question on, so that the next one finds everything
+        return {"objects": gc.collect()}
 
     @app.get("/v1/stuck")
     async def stuck() -> None:

@@ -55,6 +55,17 @@ def is_whole(answer: bytes) -> bool:
     return bool(end) and (len(body) >= sum(lengths))
 
 
+def test_requests_leave_next_to_nothing_for_the_garbage_collector(tmp_path):
+    body = encode({}, {"parameters": np.ones(1000, np.float32)})
+    with running(tmp_path, "unix", TOKEN) as service, contextlib.closing(service.connection(TOKEN)) as connection:
+        connection.request("GET", "/v1/garbage")
+        for _ in range(200):
+            connection.request("GET", routes.PARAMETERS)
+            connection.request("POST", routes.UPDATES, headers=BINARY, body=body)
+        found = json.loads(bytes(connection.request("GET", "/v1/garbage").body))
+    assert found["objects"] < 200
+
+
 def test_pull_answers_what_the_service_holds(connection):
     body = connection.request("GET", routes.PARAMETERS).body
     message = decode(body, [ArraySpec("parameters", (ANY,))])

@@ -21,7 +21,7 @@ from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.wire import routes
 from adql.wire.problems import problem, problem_headers
-from adql_services.runtime.bodies import RECEIVE_KEY
+from adql_services.runtime.bodies import RECEIVE_INTO_KEY, RECEIVE_KEY
 from adql_services.runtime.tokens import Tokens
 
 MAX_JSON_BYTES = 64 * 1024
@@ -59,6 +59,9 @@ class Guard:
         except Exception:
             get_logger().exception("request failed", method=scope["method"], path=scope["path"])
             await answer.refuse(AdqlError("internal error; the server's log has the details"))
+        finally:
+            for key in (RECEIVE_KEY, RECEIVE_INTO_KEY):
+                scope.pop(key, None)  # they lead back to the scope: else each request is left to the garbage collector
 
     def _check(self, headers: Mapping[bytes, bytes]) -> None:
         if not headers.get(b"host"):
