@@ -34,6 +34,7 @@ FORBIDDEN = [
         "BGSAVE",
     ),
     *("DEL adql:run", "UNLINK adql:run", "RENAME adql:run adql:other", "EXPIRE adql:run 1", "RESTORE adql:run 0 x"),
+    *("PERSIST adql:run", "UNLINK other:run:1", "DEL adql:run:owner:1"),
     *("CONFIG SET appendfsync no", "CONFIG REWRITE", "ACL LIST", "ACL SETUSER adql", "CLIENT LIST", "MONITOR", "SYNC"),
     *("EVAL x 0", "SET adql:run 1", "HGETALL other", "HSET other a b", "PUBLISH a b", "SUBSCRIBE a", "BGREWRITEAOF"),
 ]

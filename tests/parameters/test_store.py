@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from adql.errors import CheckpointError, StoreNotDurableError, StoreRefusedError, StoreUnavailableError
+from adql.parameters.parts import PART_BYTES
 from adql.parameters.state import Mark
 from adql.parameters.store import WeightStore
 from tests.parameters.servers import commit, owning_server, push_many, restarted, tiny_specification
@@ -30,11 +31,22 @@ def client(process):
         yield client
 
 
+@pytest.fixture(params=[PART_BYTES, 8], ids=["whole", "in parts"])
+def part_bytes(request):
+    return request.param
+
+
 @pytest.fixture
-def store(process, client):
-    store = WeightStore(process.url, "adql", timeout_seconds=0.5)
-    yield store
-    store.close()
+def store(process, client, part_bytes):
+    with contextlib.closing(WeightStore(process.url, "adql", timeout_seconds=0.5, part_bytes=part_bytes)) as store:
+        yield store
+
+
+@pytest.fixture
+def whole(process, client):
+    """A store into which the tiny state goes without parts."""
+    with contextlib.closing(WeightStore(process.url, "adql", timeout_seconds=0.5)) as store:
+        yield store
 
 
 @pytest.fixture
@@ -123,10 +135,10 @@ def calls(client) -> Counter[str]:
     return Counter({name.removeprefix("cmdstat_"): of["calls"] for name, of in client.info("commandstats").items()})
 
 
-def test_commit_is_one_write(store, client, server, session):
-    store.commit(first := next_state(server, session), replaces=None)  # the store knows the script from here on
+def test_commit_is_one_write(whole, client, server, session):
+    whole.commit(first := next_state(server, session), replaces=None)  # the store knows the script from here on
     before = calls(client)
-    store.commit(next_state(server, session), replaces=first.mark)
+    whole.commit(next_state(server, session), replaces=first.mark)
     assert calls(client) - before == {"evalsha": 1, "hmget": 1, "hset": 1, "info": 1}
     assert client.keys() == [b"adql:adql"]
 
@@ -138,20 +150,20 @@ def test_commit_works_after_the_store_forgot_its_scripts(store, client, server, 
     assert store.commit(second, replaces=first.mark) == second.mark
 
 
-def test_damaged_state_is_refused(store, client, server, session):
-    store.commit(next_state(server, session), replaces=None)
+def test_damaged_state_is_refused(whole, client, server, session):
+    whole.commit(next_state(server, session), replaces=None)
     client.hset("adql:adql", "record", b"\x80\x04cos\nsystem\n.")
     with pytest.raises(CheckpointError, match="adql restore"):
-        store.read()
+        whole.read()
 
 
-def test_one_flipped_byte_of_the_stored_parameters_is_refused(store, client, server, session):
-    store.commit(next_state(server, session), replaces=None)
+def test_one_flipped_byte_of_the_stored_parameters_is_refused(whole, client, server, session):
+    whole.commit(next_state(server, session), replaces=None)
     blob = bytearray(client.hget("adql:adql", "parameters"))
     blob[0] ^= 1
     client.hset("adql:adql", "parameters", bytes(blob))
     with pytest.raises(CheckpointError, match=r"'parameters' does not hold.*adql restore DIR"):
-        store.read()
+        whole.read()
 
 
 @pytest.mark.parametrize("field", ["epoch", "version", "commit", "owner"])
@@ -168,12 +180,12 @@ def test_damaged_mark_is_refused_and_may_be_replaced_on_purpose(store, client, s
     assert store.commit_over(first, guard) == store.read().mark == second.mark
 
 
-def test_field_whose_name_is_damaged_counts_as_missing(store, client, server, session):
-    store.commit(next_state(server, session), replaces=None)
+def test_field_whose_name_is_damaged_counts_as_missing(whole, client, server, session):
+    whole.commit(next_state(server, session), replaces=None)
     client.hset("adql:adql", b"rec\xff", client.hget("adql:adql", "record"))
     client.hdel("adql:adql", "record")
     with pytest.raises(CheckpointError, match=r"damaged.*adql restore DIR"):
-        store.read()
+        whole.read()
 
 
 # Settings
@@ -261,9 +273,9 @@ def test_commit_is_sent_once_although_the_connection_broke(store, process, clien
         assert calls(later)["evalsha"] <= before + 1
 
 
-def test_state_survives_kill_9_of_the_store(tmp_path, server, session):
+def test_state_survives_kill_9_of_the_store(tmp_path, server, session, part_bytes):
     with running_store(tmp_path) as process:
-        store = WeightStore(process.url, "adql")
+        store = WeightStore(process.url, "adql", part_bytes=part_bytes)
         mark = None
         for _ in range(3):
             state = next_state(server, session)

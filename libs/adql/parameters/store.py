@@ -1,11 +1,13 @@
-"""The weight store: the whole durable state in one Redis hash, replaced by one HSET at a time.
+"""The weight store: the durable state of a run in one Redis hash, replaced by one HSET at a time.
 
 A commit names the commit that it replaces; a script compares and writes in one step. A script with two writes is not
-crash-atomic when the append-only file is torn, so there is exactly one. redis-py's own retries are off: after an
+crash-atomic when the append-only file is torn, so one alone counts: parts of large fields are there before it, in a
+hash of this commit alone, and those of the former commit are freed behind it. redis-py's own retries are off: after an
 unknown outcome the caller reads the mark back before anything else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from adql.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from adql.parameters.parts import PART_BYTES, Blob, cut, joined
 from adql.parameters.state import WAY_OUT, Mark, State
 
 MIN_REWRITE_BYTES = 256 * 1024**2
@@ -46,16 +49,33 @@ CREDENTIALS_HINT = (
     "that it is mounted from; it is read anew at each try"
 )
 MARK_FIELDS = ["epoch", "version", "commit", "owner"]
+PARTS = "parts"
+"""Field with the key of the hash that has the large fields' parts; empty where there are none."""
+PARTS_EXPIRE_SECONDS = 3600
+"""Parts whose commit never came, since their server died, are forgotten after this long."""
+MAX_READS = 5
 Guard = tuple[bytes, ...]
 """The raw fields of a mark; empty ones are missing."""
 
 COMMIT = """
-local held = redis.call('HMGET', KEYS[1], 'epoch', 'version', 'commit', 'owner')
+local held = redis.call('HMGET', KEYS[1], 'epoch', 'version', 'commit', 'owner', 'parts')
 for i = 1, 4 do
-  if (held[i] or '') ~= ARGV[i] then return held end
+  if (held[i] or '') ~= ARGV[i] then return {held[1], held[2], held[3], held[4]} end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+if KEYS[2] then
+  if redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[5]) then
+    return redis.error_reply('ERR parts of this commit are missing')
+  end
+  redis.call('PERSIST', KEYS[2])
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+if (held[5] or '') ~= '' then redis.call('UNLINK', held[5]) end
 return {}
+"""
+DISCARD = """
+for i = 2, #KEYS do
+  if redis.call('HGET', KEYS[1], 'parts') ~= KEYS[i] then redis.call('UNLINK', KEYS[i]) end
+end
 """
 
 
@@ -88,9 +108,10 @@ class WeightStore:
         password: Callable[[], str] | None = None,
         timeout_seconds: float = 2.0,
         state_bytes: int = 0,
+        part_bytes: int = PART_BYTES,
     ) -> None:
         """``password`` is asked at each connection: it may be another one then."""
-        self._key = f"adql:{run}"
+        self._key, self._part_bytes = f"adql:{run}", part_bytes
         self.address = _without_secrets(url)
         """For people and logs."""
         self._user = unquote(urlsplit(url).username or "default")
@@ -106,6 +127,9 @@ class WeightStore:
             driver_info=None,
         )
         self._commit = self._redis.register_script(COMMIT)
+        self._discard = self._redis.register_script(DISCARD)
+        self._unconfirmed: set[str] = set()
+        """Keys of parts of which it is not known that the store's commit is theirs."""
 
     def check_durable(self) -> None:
         """Refuses settings under which an acknowledged update could be lost; reads CONFIG and nothing else.
@@ -139,10 +163,16 @@ class WeightStore:
         Raises:
             CheckpointError: what is stored is damaged.
         """
-        fields = cast(Mapping[bytes, bytes], self._asked(lambda: self._redis.hgetall(self._key)))
-        blobs = {name.decode(errors="replace"): blob for name, blob in fields.items()}
-        mark = _mark([blobs.get(name) for name in MARK_FIELDS])
-        return None if mark is None else State.from_blobs(mark, blobs)
+        for _ in range(MAX_READS):  # another server may commit meanwhile, and free the parts of what it replaced
+            blobs = {name.decode(errors="replace"): blob for name, blob in self._hash(self._key).items()}
+            fields = [blobs.get(name) for name in MARK_FIELDS]
+            if (mark := _mark(fields)) is None:
+                return None
+            if key := blobs.pop(PARTS, b""):
+                blobs |= joined(self._hash(key))
+            if self._mark_fields() == fields:
+                return State.from_blobs(mark, blobs)
+        raise StoreUnavailableError("weight store: another server replaces what is read; ask again", retry_after_ms=200)
 
     def commit(self, state: State, replaces: Mark | None) -> Mark | None:
         """Writes ``state`` if the store holds exactly ``replaces``; returns what it holds afterwards.
@@ -153,10 +183,36 @@ class WeightStore:
 
     def commit_over(self, state: State, guard: Guard) -> Mark | None:
         """As ``commit``, for a store that holds exactly what ``guard`` returned."""
-        fields = dict(zip(MARK_FIELDS, _guard(state.mark), strict=True)) | state.blobs()
-        arguments = [*guard, *(part for field in fields.items() for part in field)]
-        held = self._asked(lambda: self._commit(keys=[self._key], args=arguments))
-        return _mark(held) if held else state.mark
+        blobs, parts = cut(state.blobs(), self._part_bytes)
+        key = f"{self._key}:{state.mark.owner}:{state.mark.commit}" if parts else ""
+        fields = dict(zip(MARK_FIELDS, _guard(state.mark), strict=True)) | {PARTS: key.encode()} | blobs
+        arguments = [*guard, len(parts), *(part for field in fields.items() for part in field)]
+        try:
+            if parts:
+                self._send_ahead(key, parts)
+            held = self._asked(lambda: self._commit(keys=[self._key, *([key] if key else [])], args=arguments))
+        except StoreRefusedError:
+            with suppress(StoreUnavailableError):
+                self._free_unconfirmed()  # a full store needs the room
+            raise
+        if held:
+            return _mark(held)
+        self._unconfirmed.discard(key)
+        return state.mark
+
+    def _send_ahead(self, key: str, parts: Mapping[str, Blob]) -> None:
+        self._free_unconfirmed()
+        self._unconfirmed.add(key)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for name, part in parts.items():
+                pipeline.hset(key, name, part)
+            pipeline.expire(key, PARTS_EXPIRE_SECONDS)
+            self._asked(lambda: _all_done(pipeline.execute(raise_on_error=False)))
+
+    def _free_unconfirmed(self) -> None:
+        if self._unconfirmed:
+            self._asked(lambda: self._discard(keys=[self._key, *self._unconfirmed]))
+            self._unconfirmed.clear()
 
     def memory(self) -> StoreMemory:
         """Returns what INFO says; StoreRefusedError where this user may not ask."""
@@ -166,6 +222,9 @@ class WeightStore:
     def close(self) -> None:
         """Closes the connections."""
         self._redis.close()
+
+    def _hash(self, key: str | bytes) -> Mapping[bytes, bytes]:
+        return cast(Mapping[bytes, bytes], self._asked(lambda: self._redis.hgetall(key)))
 
     def _mark_fields(self) -> list[bytes | None]:
         return cast(list[bytes | None], self._asked(lambda: self._redis.hmget(self._key, MARK_FIELDS)))
@@ -251,6 +310,12 @@ def _without_secrets(url: str) -> str:
     """User, password and query may hold secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _all_done(answers: Sequence[Any]) -> None:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
 
 
 _NOTHING: Guard = (b"",) * len(MARK_FIELDS)
