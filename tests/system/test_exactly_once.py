@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from adql.parameters.parts import PART_BYTES
 from adql.parameters.store import WeightStore
 from tests.services.parameter_process import ServerProcess
 from tests.store_process import running_store
@@ -24,10 +25,10 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 @contextlib.contextmanager
-def pushing(directory):
+def pushing(directory, unused_cells=0):
     """Yields store, server and clients that push; afterwards all is held against what the clients saw."""
     with running_store(directory / "store", auto_aof_rewrite_percentage="10") as store:
-        server = ServerProcess(directory / "server", counting_run(CLIENTS), store.url)
+        server = ServerProcess(directory / "server", counting_run(CLIENTS, unused_cells), store.url)
         with server, contextlib.ExitStack() as ended:
             pushers = [Pusher(number, server, durable=number % 2 == 1) for number in range(CLIENTS)]
             for pusher in pushers:
@@ -87,9 +88,10 @@ def test_updates_survive_kill_9_of_the_server_exactly_once(tmp_path):
     assert sum(pusher.client.updates_resent for pusher in pushers) > 0
 
 
-def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path):
+@pytest.mark.parametrize("unused_cells", [0, PART_BYTES], ids=["small", "in parts and by a thread"])
+def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path, unused_cells):
     rng = random.Random(2)
-    with pushing(tmp_path) as (store, server, pushers):
+    with pushing(tmp_path, unused_cells) as (store, server, pushers):
         for _ in range(CYCLES):
             before = pushed(pushers)
             wait_for_uncommitted(store.url, server, pushers)
@@ -101,9 +103,10 @@ def test_updates_survive_kill_9_of_the_store_exactly_once(tmp_path):
     assert pushers[0].client.state.version.epoch == 1
 
 
-def test_updates_survive_kill_9_of_server_and_store_together_exactly_once(tmp_path):
+@pytest.mark.parametrize("unused_cells", [0, PART_BYTES], ids=["small", "in parts and by a thread"])
+def test_updates_survive_kill_9_of_server_and_store_together_exactly_once(tmp_path, unused_cells):
     rng = random.Random(3)
-    with pushing(tmp_path) as (store, server, pushers):
+    with pushing(tmp_path, unused_cells) as (store, server, pushers):
         for _ in range(max(1, CYCLES // 4)):
             wait_for_uncommitted(store.url, server, pushers)
             let_it_run(rng)

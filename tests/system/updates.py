@@ -22,9 +22,10 @@ LEARNER_STEPS = 3
 """In each update."""
 
 
-def counting_run(clients: int) -> RunSpecification:
+def counting_run(clients: int, unused_cells: int = 0) -> RunSpecification:
     """Returns a run whose table has ``CELLS_A_CLIENT`` cells for each client, changed by exact additions."""
-    signature = {"observations": clients * CELLS_A_CLIENT // 2, "observation_dtype": "int64", "actions": 2}
+    cells = clients * CELLS_A_CLIENT + unused_cells
+    signature = {"observations": cells // 2, "observation_dtype": "int64", "actions": 2}
     return specification_from(
         {
             "environment": {"id": "Counting-v0", "signature": signature},
@@ -130,7 +131,9 @@ class Pusher:
 
 def check_cells(parameters: np.ndarray, version: int, pushers: Sequence[Pusher]) -> int:
     """Holds a run's final parameters against what its clients saw; returns how many updates were applied."""
-    cells = parameters.reshape(len(pushers), CELLS_A_CLIENT)
+    used = len(pushers) * CELLS_A_CLIENT
+    cells = parameters[:used].reshape(len(pushers), CELLS_A_CLIENT)
+    assert not parameters[used:].any(), "cells of nobody were changed"
     assert set(np.unique(cells)) <= {0.0, 1.0}, "an update was applied twice or torn"
     for pusher, row in zip(pushers, cells, strict=True):
         check_client(pusher, row.astype(int).tolist())
