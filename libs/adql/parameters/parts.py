@@ -18,7 +18,7 @@ PART_BYTES = 512 * 1024
 def cut(fields: Mapping[str, Blob], part_bytes: int) -> tuple[dict[str, Blob], dict[str, Blob]]:
     """Returns the fields that a commit carries itself, and the parts of the larger ones by ``name/index``."""
     small = {name: blob for name, blob in fields.items() if len(blob) <= part_bytes}
-    parts = {
+    parts: dict[str, Blob] = {
         f"{name}/{start // part_bytes}": memoryview(blob)[start : start + part_bytes]
         for name, blob in fields.items()
         if name not in small
