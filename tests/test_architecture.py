@@ -21,16 +21,17 @@ ALLOWED = {
     "adql.files": set(),
     "adql.bundle": {"adql.errors"},
     "adql.encodings": {"adql.types", "adql.errors"},
+    "adql.compression": {"adql.errors"},
     "adql.config": {"adql.errors", "adql.schedules"},
     "adql.agent": {
         "adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.episodes",
         "adql.parameters.optimizers", "adql.parameters.initial", "adql.parameters.policies",
     },
-    "adql.replay": {"adql.types", "adql.errors", "adql.config", "adql.files"},
+    "adql.replay": {"adql.types", "adql.errors", "adql.config", "adql.files", "adql.compression"},
     "adql.parameters": {
         "adql.types", "adql.errors", "adql.config", "adql.schedules", "adql.encodings", "adql.episodes", "adql.files",
     },
-    "adql.wire": {"adql.types", "adql.errors", "adql.config", "adql.encodings"},
+    "adql.wire": {"adql.types", "adql.errors", "adql.config", "adql.encodings", "adql.compression"},
     "adql.telemetry": {"adql.errors"},
     "tools.chart": {"adql.config"},
     "tools.dashboards": set(),
@@ -38,7 +39,7 @@ ALLOWED = {
 }  # fmt: skip
 LIBRARIES = {
     *("adql.wire", "adql.telemetry", "adql.config", "adql.types", "adql.errors", "adql.schedules", "adql.encodings"),
-    *("adql.episodes", "adql.files", "adql.bundle"),
+    *("adql.compression", "adql.episodes", "adql.files", "adql.bundle"),
 }
 SERVICES = {
     "adql_services.parameter_server": LIBRARIES | {"adql.parameters", "adql_services.runtime"},
@@ -66,6 +67,7 @@ HOMES = {
     "kubernetes": {"adql_services.cluster.api"},
     "psutil": {"adql_services.local", "adql_services.bench"},
     "rich": {"adql_services.local.live"},
+    "zstandard": {"adql.compression"},
     "matplotlib": {"adql_services.dashboard.drawing"},
 }
 """Third-party module → the only rooms that may import it."""
