@@ -10,6 +10,9 @@ import pytest
 from adql.errors import UnknownSessionError
 from adql.parameters.state import Mark
 from adql.types import Update
+from adql.wire import codec
+from adql.wire.learner_requests import read_update
+from adql.wire.packing import pack
 from adql_services.parameter_server import service as module
 from adql_services.parameter_server.service import ParameterService
 from adql_services.runtime.shutdown import Shutdown
@@ -78,6 +81,27 @@ def test_no_pull_waits_for_an_apply_and_none_is_torn(machine, service):
         assert (result.applied.number, machine.version.number) == (1, 1)
         assert np.isfinite(result.parameters.vector).all() and (result.parameters.vector > 0).all()
         np.testing.assert_array_equal(parameters.vector, np.zeros(SIZE))
+
+    asyncio.run(scene())
+
+
+def test_no_pull_waits_while_a_packed_update_is_unpacked(machine, service, monkeypatch):
+    begun, may_end, unpack = threading.Event(), threading.Event(), module.update_vector
+
+    def held(*arguments):
+        begun.set()
+        assert may_end.wait(SLOW_SECONDS)
+        return unpack(*arguments)
+
+    async def scene():
+        monkeypatch.setattr(module, "update_vector", held)
+        body = b"".join(codec.encode({}, {"update_zstd": pack(np.ones(SIZE, np.float32))}))
+        unpacking = asyncio.create_task(service.unpacked(read_update(body, SIZE, "float32")))
+        assert await asyncio.to_thread(begun.wait, SLOW_SECONDS)
+        async with asyncio.timeout(SLOW_SECONDS / 2):
+            assert (await service.pull(None, None, 0.0)).version.number == 0
+        may_end.set()
+        np.testing.assert_array_equal(await unpacking, np.ones(SIZE))
 
     asyncio.run(scene())
 

@@ -119,6 +119,30 @@ def test_push_says_everything_that_the_contract_needs(tmp_path):
     assert [(push["sequence"], push["version"]) for push in (first, second)] == [(0, 0), (1, 1)]
 
 
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_push_that_is_tried_again_is_the_same_bytes(tmp_path, compression):
+    log = []
+    with scripted_server(tmp_path, recording(log, registered(), parameters(), AWAY, AWAY, applied(1))) as address:
+        client = client_of(address, compression=compression)
+        client.register()
+        client.begin_push(np.zeros(400, np.float32), client.state.version, 8, 100)
+        client.finish_push()
+        client.close()
+    assert log[2] == log[3] == log[4]
+    assert (b"update_zstd" in log[2]) == (compression == "zstd")
+
+
+def test_update_that_packing_makes_no_shorter_travels_as_it_is(tmp_path):
+    log = []
+    with scripted_server(tmp_path, recording(log, registered(), parameters(), applied(1))) as address:
+        client = client_of(address, compression="zstd")
+        client.register()
+        push(client)
+        client.close()
+    assert sent(log[2])["sequence"] == 0  # it holds the plain array
+    assert client.bulk_bytes["push", "sent"] == VECTOR.nbytes
+
+
 def test_account_is_sent_again_under_its_number_and_counted_from_0_in_a_new_session(tmp_path):
     log, told = [], answer(b"{}")
     script = recording(log, registered(), parameters(), told, AWAY, told, GONE, registered("s-2"), told, told)

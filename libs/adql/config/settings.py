@@ -86,6 +86,8 @@ class LearnerSettings(ServiceSettings):
     """Where the parameter server listens."""
     replay_url: Address = "http://127.0.0.1:8430"
     """Where the replay service listens."""
+    compression: Literal["none", "zstd"] = "none"
+    """Of updates on their way to the parameter server; zstd pays for gradients below about 1 Gbit/s."""
 
 
 class EvaluatorSettings(ServiceSettings):

@@ -16,6 +16,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import google_crc32c
 import msgspec
@@ -87,6 +88,11 @@ class Message:
         if name not in self.fields:
             raise MalformedBodyError(f"field {name} is missing from the body's header")
         return self.fields[name]
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """Returns the little-endian dtype that ``name`` stands for on the wire."""
+    return _DTYPES[name]
 
 
 def encode(fields: Mapping[str, Field], arrays: Mapping[str, Array]) -> list[Buffer]:
@@ -209,11 +215,16 @@ def _match(
     names = [name for name, _, _ in declared]
     wanted = [*expected, *(spec for spec in optional if spec.name in names)]
     if names != [spec.name for spec in wanted]:
-        raise MalformedBodyError(f"body must hold the arrays {', '.join(spec.name for spec in wanted)} in this order")
+        raise MalformedBodyError(f"body must hold the arrays {_named(expected, optional)}, in this order")
     lengths: dict[int, int] = {}
     for (_, dtype, shape), want in zip(declared, wanted, strict=True):
         _match_one(dtype, shape, want, lengths)
     return [ArraySpec(name, tuple(shape), dtype) for name, dtype, shape in declared]
+
+
+def _named(expected: Sequence[ArraySpec], optional: Sequence[ArraySpec]) -> str:
+    names, more = ", ".join(spec.name for spec in expected), " or ".join(spec.name for spec in optional)
+    return " and perhaps ".join(part for part in (names, more) if part)
 
 
 def _match_one(dtype: str, shape: Sequence[int], want: ArraySpec, lengths: dict[int, int]) -> None:

@@ -19,6 +19,7 @@ from adql.wire import codec, routes
 from adql.wire.connection import PARAMETER_SERVER_URL, Connection, Response, Token
 from adql.wire.delivery import Answer, Delivery
 from adql.wire.learner_requests import Registered, registration_body, update_body
+from adql.wire.packing import pack
 from adql.wire.retry import Backoff, call_with_retry
 from adql.wire.run_state import from_headers, same_run
 from adql.wire.unacknowledged import HeldUpdate
@@ -44,6 +45,7 @@ class ParameterClient:
     give up. Every method raises WrongRunError when the server has another configuration, and OtherRunError when another
     run of this name took the place of the one that it knew; this client is of no more use then. With ``durable`` every
     push is answered after its commit. ``encoding`` is the run's ``update.encoding``: vectors travel in it both ways.
+    ``compression`` is for this client's link alone: ``zstd`` packs every update that becomes shorter by it.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class ParameterClient:
         role: str = "both",
         size: int,
         encoding: str = "float32",
+        compression: str = "none",
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         rng: random.Random,
@@ -68,6 +71,7 @@ class ParameterClient:
     ) -> None:
         self._run, self._config_hash, self._role = run, config_hash, role
         self.encoding = encoding
+        self._packs = compression == "zstd"
         self._answer_arrays = [ArraySpec("parameters", (size,), encoding)]
         self._backoff = Backoff(clock, sleep, rng)
         self._pushing = Connection(
@@ -237,8 +241,9 @@ class ParameterClient:
         encoded = _owned(to_wire(vector, self.encoding), vector)
         sequence = self._delivery.next_sequence
         session_steps = environment_steps - self._steps_before
-        self._pending = HeldUpdate(sequence, based_on, encoded, learner_steps, session_steps)
         self._begun_at = self._clock()
+        travelling, packed = self._packed(encoded)
+        self._pending = HeldUpdate(sequence, based_on, travelling, learner_steps, session_steps, packed)
         try:
             self._send(self._pending)
             self._begun = True
@@ -257,6 +262,11 @@ class ParameterClient:
         self._look_after_held()
         parameters = answer.parameters or self._pull_now()
         return PushAnswer(answer.outcome, parameters, answer.staleness)
+
+    def _packed(self, encoded: Array) -> tuple[Array, bool]:
+        """Returns what travels, and whether it is packed: once, for every attempt to send it."""
+        packed = pack(encoded) if self._packs else encoded
+        return (packed, True) if packed.nbytes < encoded.nbytes else (encoded, False)
 
     def _conclude(self, update: HeldUpdate) -> bool:
         """Takes the answer to the update under way; False when its session is gone, and the update with it."""

@@ -14,9 +14,10 @@ class HeldUpdate:
     sequence: int
     based_on: Version
     vector: Array
-    """(P,) in the encoding in which it travels."""
+    """As it travels: (P,) in its encoding, or packed (n,)."""
     learner_steps: int
     environment_steps: int
+    packed: bool = False
     applied: Version | None = None
     """The version that it made; None while that is not known."""
 

@@ -123,6 +123,7 @@ def _parameter_client(
         role=settings.role,
         size=network.manifest.size,
         encoding=specification.update.encoding,
+        compression=settings.compression,
         clock=time.monotonic,
         sleep=worker.sleep,
         rng=random.Random(),

@@ -7,12 +7,13 @@ from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from adql.config import MAX_EPISODES
-from adql.encodings import from_wire, to_wire
+from adql.encodings import to_wire
 from adql.episodes import EpisodeRecord
 from adql.errors import MalformedBodyError, UnavailableError, WireVersionError
 from adql.parameters.run_record import Episodes
-from adql.types import Activity, ArraySpec, Update, Version
+from adql.types import Activity, Float32Array, Update, Version
 from adql.wire import codec, routes
+from adql.wire.learner_requests import read_update
 from adql.wire.run_state import to_header
 from adql_services.parameter_server.metrics_report import receiving
 from adql_services.parameter_server.service import ParameterService
@@ -190,7 +191,7 @@ def _add_parameters(app: FastAPI) -> None:
         with receiving():
             service = _service(request)
             message = await _message(request, service)
-            update = _update(message)
+            update = _update(message, await service.unpacked(message))
             result = await service.push(update, message.text("run_id"), message.text("config_hash"))
         if query.durable:
             await service.until_durable(update.session, update.sequence)
@@ -249,7 +250,7 @@ def _add_evaluations(app: FastAPI) -> None:
 
 async def _message(request: Request, service: ParameterService) -> codec.Message:
     body = await read_body(request, limit=4 * service.size + BODY_SLACK_BYTES)
-    return codec.decode(body, [ArraySpec("update", (service.size,), service.encoding)])
+    return read_update(body, service.size, service.encoding)
 
 
 def _known_version(request: Request) -> str | None:
@@ -259,12 +260,12 @@ def _known_version(request: Request) -> str | None:
     return etag.strip('"') if etag else None
 
 
-def _update(message: codec.Message) -> Update:
+def _update(message: codec.Message, vector: Float32Array) -> Update:
     return Update(
         session=message.text("session", 64),
         sequence=message.integer("sequence"),
         based_on=Version(message.integer("epoch"), message.integer("version")),
-        vector=from_wire(message.arrays["update"]),
+        vector=vector,
         learner_steps=message.integer("learner_steps", 1, MAX_LEARNER_STEPS),
         environment_steps=message.integer("environment_steps", 0, 2**53 - 1),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adql.config import RunSpecification
-from adql.encodings import to_wire
+from adql.encodings import from_wire, to_wire
 from adql.errors import AdqlError, CheckpointError, StoreUnavailableError, UnavailableError
 from adql.parameters import run_record
 from adql.parameters.applying import PushResult
@@ -16,6 +16,7 @@ from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
 from adql.types import Float32Array, Parameters, RunState, Update, Version
 from adql.wire import codec
+from adql.wire.learner_requests import PACKED, update_vector
 from adql_services.parameter_server.beacon import Beacon
 from adql_services.parameter_server.committer import Committer
 from adql_services.parameter_server.metrics_report import MetricsReport
@@ -203,6 +204,19 @@ class ParameterService:
             encoded = to_wire(parameters.vector, self.encoding)
             self._pull_body = parameters.version, codec.encode(fields, {"parameters": encoded})
         return self._pull_body[1]
+
+    async def unpacked(self, message: codec.Message) -> Float32Array:
+        """Returns the update of a push, read and not yet judged; a large packed one is unpacked in a thread.
+
+        Raises:
+            MalformedBodyError: it holds anything else than an update of this run.
+        """
+
+        def read() -> Float32Array:
+            return from_wire(update_vector(message, self.size, self.encoding))
+
+        is_long = self.size >= THREAD_SIZE and PACKED in message.arrays
+        return await asyncio.to_thread(read) if is_long else read()
 
     async def push(self, update: Update, run_id: str, config_hash: str) -> PushResult:
         """Applies an update; a large one in a thread, so that pulls are answered meanwhile.
