@@ -87,7 +87,7 @@ class LearnerSettings(ServiceSettings):
     replay_url: Address = "http://127.0.0.1:8430"
     """Where the replay service listens."""
     compression: Literal["none", "zstd"] = "none"
-    """Of updates on their way to the parameter server; zstd pays for gradients below about 1 Gbit/s."""
+    """Of updates on their way to the parameter server; zstd pays for gradients on links of up to 1 Gbit/s."""
 
 
 class EvaluatorSettings(ServiceSettings):

@@ -7,7 +7,6 @@ from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from adql.config import MAX_EPISODES
-from adql.encodings import to_wire
 from adql.episodes import EpisodeRecord
 from adql.errors import MalformedBodyError, UnavailableError, WireVersionError
 from adql.parameters.run_record import Episodes
@@ -203,8 +202,8 @@ def _add_parameters(app: FastAPI) -> None:
             "applied_version": result.applied.number,
             "staleness": result.staleness,
         }
-        encoded = to_wire(result.parameters.vector, service.encoding)
-        return BinaryResponse(codec.encode(fields, {"parameters": encoded}), _headers(service))
+        body = codec.encode(fields, {"parameters": service.encoded(result.parameters)})
+        return BinaryResponse(body, _headers(service))
 
     @app.get(routes.RUN)
     async def run(request: Request) -> Response:

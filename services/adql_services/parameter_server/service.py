@@ -7,14 +7,14 @@ from typing import Any
 
 from adql.config import RunSpecification
 from adql.encodings import from_wire, to_wire
-from adql.errors import AdqlError, CheckpointError, StoreUnavailableError, UnavailableError
+from adql.errors import AdqlError, CheckpointError, InvalidUpdateError, StoreUnavailableError, UnavailableError
 from adql.parameters import run_record
-from adql.parameters.applying import PushResult
+from adql.parameters.applying import PushResult, Work
 from adql.parameters.diary import Diary
 from adql.parameters.sessions import Role, Session
 from adql.telemetry import metrics
 from adql.telemetry.logs import get_logger
-from adql.types import Float32Array, Parameters, RunState, Update, Version
+from adql.types import Array, Float32Array, Parameters, RunState, Update, Version
 from adql.wire import codec
 from adql.wire.learner_requests import PACKED, update_vector
 from adql_services.parameter_server.beacon import Beacon
@@ -58,6 +58,7 @@ class ParameterService:
         self._recorder = Recorder(opened.machine, opened.volume.diary)
         self._reporting = asyncio.Lock()
         self._pull_body: tuple[Version, list[codec.Buffer]] | None = None
+        self._encoded: tuple[Version, Array] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     # Life
@@ -201,9 +202,14 @@ class ParameterService:
                 "version": parameters.version.number,
                 "config_hash": self._machine.identity.config_hash,
             }
-            encoded = to_wire(parameters.vector, self.encoding)
-            self._pull_body = parameters.version, codec.encode(fields, {"parameters": encoded})
+            self._pull_body = parameters.version, codec.encode(fields, {"parameters": self.encoded(parameters)})
         return self._pull_body[1]
+
+    def encoded(self, parameters: Parameters) -> Array:
+        """Returns the vector as it travels, cast once a version; that of a large update was cast in its thread."""
+        if self._encoded is None or self._encoded[0] != parameters.version:
+            self._encoded = parameters.version, to_wire(parameters.vector, self.encoding)
+        return self._encoded[1]
 
     async def unpacked(self, message: codec.Message) -> Float32Array:
         """Returns the update of a push, read and not yet judged; a large packed one is unpacked in a thread.
@@ -242,8 +248,14 @@ class ParameterService:
             begun = self._machine.begin(update)
             if isinstance(begun, PushResult):
                 return begun
-            refusal = await asyncio.to_thread(self._machine.compute, begun)
-            return self._machine.finish(begun, refusal)
+            refusal, encoded = await asyncio.to_thread(self._computed, begun)
+            result = self._machine.finish(begun, refusal)
+            self._encoded = result.applied, encoded
+            return result
+
+    def _computed(self, work: Work) -> tuple[InvalidUpdateError | None, Array]:
+        refusal = self._machine.compute(work)
+        return refusal, to_wire(work.result, self.encoding) if refusal is None else work.result
 
     async def until_durable(self, session: str, sequence: int) -> None:
         """Waits for the commit that has the session, with ``sequence`` (−1: none) used up.
