@@ -13,38 +13,63 @@ LEVEL: Final = 1
 _Data = bytes | bytearray | memoryview
 
 
+class Zstd:
+    """Frames of one format; one thread's own, and worth keeping: making it takes as long as a small frame."""
+
+    def __init__(self, level: int, *, magicless: bool = False, source_bytes: int = 0) -> None:
+        """``magicless``: without the four bytes that say "zstd"; ``source_bytes``: what a frame holds, where known."""
+        self._format = zstandard.FORMAT_ZSTD1_MAGICLESS if magicless else zstandard.FORMAT_ZSTD1
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level, source_size=source_bytes, format=self._format
+        )
+        self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
+        self._decompressor = zstandard.ZstdDecompressor(format=self._format)
+
+    def compress(self, data: _Data) -> bytes:
+        """Returns ``data``, C-contiguous (of an array: ``array.data``), as one frame without a checksum."""
+        return self._compressor.compress(data)
+
+    def decompress(self, data: _Data, expected_bytes: int) -> bytes:
+        """Returns the ``expected_bytes`` that ``compress`` was given; no frame makes it allocate more than those.
+
+        Raises:
+            MalformedBodyError: no frame, one of another size, an incomplete one, or bytes behind it.
+        """
+        try:
+            declared = zstandard.get_frame_parameters(data, format=self._format).content_size
+            if declared != expected_bytes:
+                raise MalformedBodyError(f"zstd {_told(declared)}, needed are {expected_bytes} bytes")
+            unpacked = self._decompressor.decompress(data, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            message = f"not one whole zstd frame: {error}; compress it again and send it again"
+            raise MalformedBodyError(message) from None
+        if len(unpacked) != expected_bytes:
+            raise MalformedBodyError(f"zstd frame held {len(unpacked)} bytes, needed are {expected_bytes}")
+        return unpacked
+
+
 class _Contexts(threading.local):
-    """One of each a thread: they are not to be used by two at once, and making one takes as long as a small frame."""
+    """One a thread."""
 
     def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=LEVEL)
-        self.decompressor = zstandard.ZstdDecompressor()
+        self.zstd = Zstd(LEVEL)
 
 
 _contexts = _Contexts()
 
 
 def compress(data: _Data) -> bytes:
-    """Returns ``data``, C-contiguous (of an array: ``array.data``), as one frame without a checksum."""
-    return _contexts.compressor.compress(data)
+    """Returns ``data`` as one frame of LEVEL; from any thread."""
+    return _contexts.zstd.compress(data)
 
 
 def decompress(data: _Data, expected_bytes: int) -> bytes:
-    """Returns the ``expected_bytes`` that ``compress`` was given; no frame makes it allocate more than those.
+    """Returns the ``expected_bytes`` that ``compress`` was given; from any thread.
 
     Raises:
-        MalformedBodyError: no frame, one of another size, an incomplete one, or bytes behind it.
+        MalformedBodyError: as ``Zstd.decompress``.
     """
-    try:
-        declared = zstandard.get_frame_parameters(data).content_size
-        if declared != expected_bytes:
-            raise MalformedBodyError(f"zstd {_told(declared)}, needed are {expected_bytes} bytes")
-        unpacked = _contexts.decompressor.decompress(data, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise MalformedBodyError(f"not one whole zstd frame: {error}; compress it again and send it again") from None
-    if len(unpacked) != expected_bytes:
-        raise MalformedBodyError(f"zstd frame held {len(unpacked)} bytes, needed are {expected_bytes}")
-    return unpacked
+    return _contexts.zstd.decompress(data, expected_bytes)
 
 
 def _told(declared: int) -> str:

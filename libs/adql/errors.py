@@ -6,7 +6,7 @@
     │   ├── EnvironmentUnusableError    an environment that cannot be used
     │   │   └── EnvironmentMissingError     its package is not installed here
     │   ├── CheckpointError             a stored file that is corrupt
-    │   │   └── ForeignCheckpointError    whole, but of another run or configuration
+    │   │   └── ForeignCheckpointError    whole, but of another run, configuration or release
     │   └── MissingExtraError           an optional package that has to be installed
     ├── WireError                     a request or an answer that breaks the wire format
     │   ├── MalformedBodyError          422
@@ -90,7 +90,7 @@ class CheckpointError(InputError):
 
 
 class ForeignCheckpointError(CheckpointError):
-    """A stored file is whole and belongs to another run or configuration."""
+    """A stored file is whole and belongs to another run, configuration or release."""
 
     kind = "foreign_checkpoint"
 

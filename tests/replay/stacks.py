@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from adql.config import FRAME_OVERHEAD_BYTES
+from adql.frames import FrameCodec
 from adql.replay import PrioritisedSelector, RateLimiter, ReplayTable, Sessions, TransitionSchema, UniformSelector
 from adql.types import OBSERVATIONS, Array, ArraySpec
 from adql.wire.replay_frames import folded, unfolded
@@ -24,7 +25,9 @@ SCHEMA = TransitionSchema(
     actions=3,
     frame=FRAME,
 )
-SLOT_BYTES = FRAME.size + FRAME_OVERHEAD_BYTES
+CODEC = FrameCodec(FRAME)
+FRAME_COST = len(CODEC.pack(bytes(FRAME.size))) + FRAME_OVERHEAD_BYTES
+"""Bytes of a frame of one value in a table, whichever value."""
 
 Transition = dict[str, Array]
 """One transition as it was before it was folded, without the axis of rows."""
@@ -65,7 +68,7 @@ class Copy:
 def chunk_of(transitions: Iterable[Transition]) -> dict[str, Array]:
     """Returns ``transitions`` as an insert."""
     rows = list(transitions)
-    return folded({name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    return folded({name: np.stack([row[name] for row in rows]) for name in rows[0]}, CODEC)
 
 
 def playing(count: int, contents: Iterable[int], copies: int = 2, over_every: int = 7) -> list[Transition]:
@@ -78,7 +81,7 @@ def playing(count: int, contents: Iterable[int], copies: int = 2, over_every: in
 
 def rows_of(columns: dict[str, Array]) -> list[bytes]:
     """Returns every byte of each sampled transition."""
-    whole = unfolded(columns)
+    whole = unfolded(columns, CODEC)
     return [b"".join(column[row].tobytes() for column in whole.values()) for row in range(len(whole["action"]))]
 
 
@@ -121,9 +124,17 @@ class NaiveTable:
 def make_table(
     capacity: int = 32, frames: int = 64, *, prioritised: bool = False, incarnation: int = 1, seed: int = 7
 ) -> ReplayTable:
+    """Returns a table with room for ``frames`` frames of one value each, and not for one more."""
     limiter = RateLimiter(samples_per_insert=None, min_size=1, capacity=capacity, max_error=0.0, request=64, chunk=4)
     selector = PrioritisedSelector(capacity, exponent=0.6) if prioritised else UniformSelector(capacity)
     sessions, rng = Sessions(lease_seconds=30.0, clock=Clock()), np.random.default_rng(seed)
     return ReplayTable(
-        SCHEMA, selector, limiter, sessions, capacity=capacity, incarnation=incarnation, rng=rng, frames=frames
+        SCHEMA,
+        selector,
+        limiter,
+        sessions,
+        capacity=capacity,
+        incarnation=incarnation,
+        rng=rng,
+        frame_room=frames * FRAME_COST + FRAME_COST - 1,
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adql.errors import CheckpointError
+from adql.errors import CheckpointError, ForeignCheckpointError
 from adql.replay import ReplayTable, Snapshots, TransitionSchema, segments, snapshot
+from adql.replay.segments import MAGIC
 from tests.replay.tables import SCHEMA, make_table, numbers_of, transitions
 
 
@@ -240,6 +241,18 @@ def test_a_snapshot_of_another_run_or_layout_is_refused(tmp_path):
     foreign = TransitionSchema((SCHEMA.columns[0]._replace(shape=(5,)), *SCHEMA.columns[1:]), actions=3)
     with pytest.raises(CheckpointError, match="another run or configuration"):
         Snapshots(tmp_path, "run").restore(make_table(schema=foreign))
+
+
+def test_a_snapshot_of_an_earlier_release_is_refused_with_the_way_out_and_left_alone(tmp_path):
+    table, snapshots = filled(4), Snapshots(tmp_path, "run")
+    snapshots.write(table, table.state())
+    (file,) = snapshots.files()
+    whole = file.read_bytes()
+    earlier = whole[: len(MAGIC) - 1] + b"\x01" + whole[len(MAGIC) :]
+    file.write_bytes(earlier)
+    with pytest.raises(ForeignCheckpointError, match="of format 1, this release reads 2; run the release"):
+        snapshots.restore(make_table())
+    assert file.read_bytes() == earlier
 
 
 def test_an_empty_directory_restores_nothing(tmp_path):

@@ -4,13 +4,15 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adql.errors import CheckpointError
+from adql.frames import longest_packed, separated
 from adql.replay import ReplayTable, Snapshots, snapshot
 from adql.replay.segments import read_segments
 from tests.replay import tables
-from tests.replay.stacks import FRAME, bytes_of, chunk_of, frames_of, make_table, playing, rows_of
+from tests.replay.stacks import CODEC, FRAME, bytes_of, chunk_of, frames_of, make_table, playing, rows_of
 from tests.waiting import wait_until
 
 CAPACITY, FRAMES = 32, 80
@@ -46,16 +48,19 @@ def test_a_restored_table_is_the_one_that_was_written(tmp_path, prioritised):
 
 
 def test_each_live_frame_is_on_disk_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshot, "ROWS_BYTES", 100)
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 8 * longest_packed(FRAME))
     table = filled()
     Snapshots(tmp_path, "run").write(table, table.state())
     parts = [payload for kind, payload in read_segments(Snapshots(tmp_path, "run").files()[0]) if kind == b"FRAM"]
     assert len(parts) > 3
-    frames = [part[-FRAME.size * (len(part) // (4 + FRAME.size)) :] for part in parts]
-    whole = b"".join(frames)
-    distinct = {whole[at : at + FRAME.size] for at in range(0, len(whole), FRAME.size)}
-    assert len(whole) == len(distinct) * FRAME.size
-    assert distinct == frames_of(playing(60, range(60))[-CAPACITY:])
+    frames = []
+    for part in parts:
+        numbers = np.frombuffer(part, np.int32)
+        count = int(numbers[0])
+        lengths = numbers[1 + count : 1 + 2 * count]
+        frames += separated({"frame_bytes": lengths, "frame": np.frombuffer(part, np.uint8)[4 + 8 * count :]})
+    assert len(frames) == len(set(frames))
+    assert {CODEC.unpack(frame) for frame in frames} == frames_of(playing(60, range(60))[-CAPACITY:])
 
 
 @pytest.mark.parametrize(("capacity", "frames"), [(16, 80), (64, 80), (32, 24), (32, 17), (8, 200)])
@@ -108,7 +113,7 @@ def test_a_changed_byte_anywhere_is_noticed(tmp_path):
 
 
 def test_a_file_without_one_of_its_frame_segments_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshot, "ROWS_BYTES", 100)
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 8 * longest_packed(FRAME))
     table, snapshots = filled(), Snapshots(tmp_path, "run")
     snapshots.write(table, table.state())
     (file,) = snapshots.files()
@@ -148,7 +153,7 @@ class InsertsMeanwhile(ReplayTable):
 
 
 def test_inserts_during_a_snapshot_neither_tear_a_stack_nor_leave_a_gap(tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshot, "ROWS_BYTES", 8 * (4 + FRAME.size))
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 8 * longest_packed(FRAME))
     table = filled(CAPACITY)
     state, before = table.state(), held(table)
     table.__class__ = InsertsMeanwhile
@@ -174,7 +179,7 @@ def test_a_file_with_one_of_its_frame_segments_twice_is_refused(tmp_path):
 
 def test_snapshots_from_a_thread_beside_inserts_hold_whole_transitions(tmp_path, monkeypatch):
     """As the service writes them, until ten lack some of what was evicted while they were written, and not all."""
-    monkeypatch.setattr(snapshot, "ROWS_BYTES", 50 * (4 + FRAME.size))  # several reads, and inserts between them
+    monkeypatch.setattr(snapshot, "ROWS_BYTES", 50 * longest_packed(FRAME))  # several reads, and inserts between them
     table, snapshots = make_table(400, 500), Snapshots(tmp_path, "run")
     rows = playing(6_000, range(256), copies=3)
     chunks = [chunk_of(rows[first : first + 8]) for first in range(0, len(rows), 8)]

@@ -162,8 +162,9 @@ MIN_CAPACITY = 2 * CAPACITY_PER_LEARNER
 """Transitions of a table whose capacity is not set."""
 
 
-FRAME_OVERHEAD_BYTES = 32
-"""What a table keeps beside each frame of a stack: references, where it lies, and how it is found by its content."""
+FRAME_OVERHEAD_BYTES = 64
+"""What a table keeps beside the bytes of each compressed frame of a stack: 33 of Python's own object and about 8 that
+it is rounded up by, 8 that name it, 4 of references, and 8 to 12 by which it is found by its content."""
 
 
 class ReplaySettings(Section):
@@ -175,7 +176,7 @@ class ReplaySettings(Section):
     capacity_bytes: PositiveInt = 2 * 1024**3
     """Bytes of transitions; a capacity that cannot fit is refused at start.
 
-    Of stacked frames it also evicts the oldest transitions where more than one new frame comes with each.
+    Stacked frames are kept compressed; where theirs do not fit, the oldest transitions are evicted.
     """
     min_size: PositiveInt = 1_000
     """Nothing is sampled below it."""

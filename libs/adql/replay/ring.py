@@ -9,8 +9,8 @@ from adql.types import Array, ArraySpec, IntArray
 
 Rows = Iterable[tuple[int, Mapping[str, Array]]]
 """Rows in order of ids, each part with the first one's id."""
-Frames = Iterable[tuple[IntArray, Array]]
-"""Frames (n, …), each part with the numbers (n,) by which rows refer to them."""
+Frames = Iterable[tuple[list[int], list[bytes]]]
+"""Compressed frames, each part with the numbers by which rows refer to them."""
 
 
 class Ring(Protocol):
@@ -18,6 +18,9 @@ class Ring(Protocol):
 
     def slots(self, first: int, last: int) -> IntArray:
         """Returns the slots of the ids ``first`` to ``last`` − 1."""
+
+    def check(self, rows: Mapping[str, Array]) -> None:
+        """Refuses rows of which the schema alone cannot tell that they are unfit; changes nothing."""
 
     def write(self, first: int, rows: Mapping[str, Array], evict: Callable[[int], None]) -> None:
         """Copies ``rows`` in from the id ``first`` on; ``evict(n)`` lets the n oldest go, where bytes are short."""
@@ -34,8 +37,8 @@ class Ring(Protocol):
     def frames(self) -> IntArray:
         """Returns the numbers of the frames that are kept apart from the rows."""
 
-    def gather_frames(self, numbers: IntArray) -> Array:
-        """Returns the frames of ``numbers``; may run in another thread."""
+    def gather_frames(self, numbers: IntArray) -> list[bytes | None]:
+        """Returns the frames of ``numbers``, None where one is gone; may run in another thread."""
 
     def restore(self, oldest: int, next_id: int, rows: Rows, frames: Frames) -> int:
         """Fills this empty ring with what was stored, and returns the oldest id for which there is room."""
@@ -57,6 +60,9 @@ class ColumnRing:
     def slots(self, first: int, last: int) -> IntArray:
         """Returns the slots of the ids ``first`` to ``last`` − 1."""
         return np.arange(first, last) % self._capacity
+
+    def check(self, rows: Mapping[str, Array]) -> None:
+        """Refuses nothing."""
 
     def write(self, first: int, rows: Mapping[str, Array], evict: Callable[[int], None]) -> None:
         """Copies ``rows`` in; there is always room."""
@@ -86,9 +92,9 @@ class ColumnRing:
         """Returns nothing: observations lie in the rows."""
         return np.zeros(0, np.int64)
 
-    def gather_frames(self, numbers: IntArray) -> Array:
+    def gather_frames(self, numbers: IntArray) -> list[bytes | None]:
         """Returns nothing."""
-        return numbers
+        return []
 
     def restore(self, oldest: int, next_id: int, rows: Rows, frames: Frames) -> int:
         """Writes the rows from ``oldest`` on."""

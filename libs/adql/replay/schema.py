@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adql.errors import InvalidTransitionError
+from adql.errors import InvalidTransitionError, MalformedBodyError
+from adql.frames import FRAME, FRAME_BYTES, check_lengths
 from adql.types import OBSERVATIONS, Array, ArraySpec
 
 
@@ -20,12 +21,13 @@ class TransitionSchema:
     observations: int | None = None
     """Observations are 0..observations − 1 of a Discrete space; None for a Box."""
     frame: ArraySpec | None = None
-    """One frame of a stack: an insert then has the column ``frame`` (m, …), each once, and its observations are int32
-    places in it, the oldest frame first. None: the observations themselves are in the columns."""
+    """One frame of a stack: an insert then has m of them, compressed, in FRAME_BYTES and FRAME, each once, and its
+    observations are int32 places among them, the oldest frame first. None: the observations themselves are in the
+    columns."""
 
     @property
     def arrays(self) -> tuple[ArraySpec, ...]:
-        """What an insert holds, in order: the columns, and the frames where there are any."""
+        """What a transition is made of, in order: the columns, and one frame where there are any."""
         return self.columns if self.frame is None else (*self.columns, self.frame)
 
     @property
@@ -34,12 +36,12 @@ class TransitionSchema:
         return sum(column.size * np.dtype(column.dtype).itemsize for column in self.columns)
 
     def check(self, batch: Mapping[str, Array]) -> int:
-        """Returns the number of rows of ``batch``, which is then wholly fit to be inserted.
+        """Returns the number of rows of ``batch``, which is then fit to be inserted if its frames are frames.
 
         Raises:
             InvalidTransitionError: names the column, what it holds and what it must hold.
         """
-        names = [array.name for array in self.arrays]
+        names = [column.name for column in self.columns] + ([] if self.frame is None else [FRAME_BYTES, FRAME])
         if list(batch) != names:
             raise InvalidTransitionError(f"columns {list(batch)}, must be {names} in this order")
         rows = len(batch["action"]) if batch["action"].ndim else 0
@@ -50,7 +52,7 @@ class TransitionSchema:
             _check_finite(column.name, batch[column.name])
         self._check_ranges(batch)
         if self.frame is not None:
-            _check_frames(self.frame, batch)
+            _check_frames(batch)
         return rows
 
     def _check_ranges(self, batch: Mapping[str, Array]) -> None:
@@ -61,19 +63,25 @@ class TransitionSchema:
             _check_range("next_observation", batch["next_observation"], 0, self.observations - 1)
 
 
-def _check_frames(frame: ArraySpec, batch: Mapping[str, Array]) -> None:
+def _check_frames(batch: Mapping[str, Array]) -> None:
     """Refuses places outside the frames, and frames that no observation names."""
-    frames = batch[frame.name]
-    _check_layout(frame, len(frames) if frames.ndim else 0, frames)
-    _check_finite(frame.name, frames)
+    for column in (ArraySpec(FRAME_BYTES, (), "int32"), ArraySpec(FRAME, (), "uint8")):
+        _check_layout(column, len(batch[column.name]) if batch[column.name].ndim else 0, batch[column.name])
+    try:
+        check_lengths(batch)
+    except MalformedBodyError as error:
+        raise InvalidTransitionError(f"{error}; nothing was inserted", field=FRAME_BYTES) from None
+    frames = len(batch[FRAME_BYTES])
     for name in OBSERVATIONS:
-        _check_range(name, batch[name], 0, len(frames) - 1)
-    named = np.bincount(np.concatenate([batch[name] for name in OBSERVATIONS]).ravel(), minlength=len(frames))
+        _check_range(name, batch[name], 0, frames - 1)
+    named = np.zeros(frames, np.bool_)
+    for name in OBSERVATIONS:
+        named[batch[name]] = True
     if not named.all():
         raise InvalidTransitionError(
-            f"{frame.name} {int(named.argmin())} of 0..{len(frames) - 1} is in no observation; send only used ones; "
+            f"{FRAME} {int(named.argmin())} of 0..{frames - 1} is in no observation; send only used ones; "
             "nothing was inserted",
-            field=frame.name,
+            field=FRAME,
         )
 
 

@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from adql.errors import CheckpointError
+from adql.errors import CheckpointError, ForeignCheckpointError
 
-MAGIC = b"ADQLREPLAY\x00\x01"
+_NAME, FORMAT = b"ADQLREPLAY\x00", 2
+MAGIC = _NAME + bytes([FORMAT])
 _HEADER = struct.Struct("<4sIQ")
 """Kind, CRC32C of kind, length and payload, length of the payload."""
 
@@ -29,11 +30,12 @@ def read_segments(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yields kind and payload of each segment before the TAIL.
 
     Raises:
+        ForeignCheckpointError: it is in the format of an earlier release.
         CheckpointError: a byte is missing, changed or too many.
     """
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise corrupt(path, "it does not begin as a replay snapshot of this release")
+        if (start := file.read(len(MAGIC))) != MAGIC:
+            raise _not_ours(path, start)
         while (segment := _read_segment(file, path))[0] != b"TAIL":
             yield segment
         if file.read(1):
@@ -51,6 +53,15 @@ def _read_segment(file: BinaryIO, path: Path) -> tuple[bytes, bytes]:
     if google_crc32c.extend(google_crc32c.value(kind + length.to_bytes(8, "little")), payload) != checksum:
         raise corrupt(path, f"the checksum of a segment that ends at byte {file.tell()} does not hold")
     return kind, payload
+
+
+def _not_ours(path: Path, start: bytes) -> CheckpointError:
+    if start not in [_NAME + bytes([earlier]) for earlier in range(1, FORMAT)]:
+        return corrupt(path, "it does not begin as a replay snapshot of this release")
+    return ForeignCheckpointError(
+        f"{path} is a replay snapshot of format {start[-1]}, this release reads {FORMAT}; run the release that "
+        "wrote it, or delete the file: the table then begins empty"
+    )
 
 
 def corrupt(path: Path, reason: str) -> CheckpointError:

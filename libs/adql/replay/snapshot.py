@@ -1,8 +1,8 @@
 """Snapshots of a replay table on disk: whole or not at all, each byte under a CRC32C, no pickle.
 
-A file is a row of segments: HEAD (JSON: columns, identity, ids, counters, sessions), FRAM (numbers and frames, each
-frame once) where observations are stacks, ROWS with ids upwards, PRIO (float64, one a transition) where the table is
-prioritised, and an empty TAIL, which a file cut anywhere lacks.
+A file is a row of segments: HEAD (JSON: columns, identity, ids, counters, sessions), FRAM (how many frames, their
+numbers, their lengths and the compressed frames, each once) where observations are stacks, ROWS with ids upwards, PRIO
+(float64, one a transition) where the table is prioritised, and an empty TAIL, which a file cut anywhere lacks.
 
 The rows are copied while inserts go on. What is evicted before it was copied is left out: rows are written oldest
 first, so a gap between two ROWS segments says that all before it had been evicted. The frames come before the rows: a
@@ -18,17 +18,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from adql.errors import CheckpointError, ForeignCheckpointError
+from adql.errors import CheckpointError, ForeignCheckpointError, MalformedBodyError
 from adql.files import Opener, open_for_writing, remove_leftovers, write_whole
+from adql.frames import FRAME, FRAME_BYTES, FrameCodec, joined, longest_packed, separated
 from adql.replay.records import Columns, TableState
 from adql.replay.ring import Frames
 from adql.replay.schema import TransitionSchema
 from adql.replay.segments import MAGIC, corrupt, read_segments, write_segment
 from adql.replay.sessions import Chunk
 from adql.replay.table import ReplayTable
-from adql.types import OBSERVATIONS, ArraySpec, Float64Array, IntArray
+from adql.types import OBSERVATIONS, ArraySpec, Float64Array
 
 FRAME_NUMBER = np.dtype(np.int32)
+FRAME_COUNT = struct.Struct("<I")
 FIRST_ID = struct.Struct("<Q")
 ROWS_BYTES = 4 * 1024**2
 """Payload of one ROWS or FRAM segment, about: what is copied from the table at a time."""
@@ -83,7 +85,7 @@ class Snapshots:
         what is used in their place.
 
         Raises:
-            ForeignCheckpointError: a snapshot of another run or configuration lies here; nothing was restored.
+            ForeignCheckpointError: a snapshot of another run, configuration or release lies here; nothing was restored.
         """
         remove_leftovers(self._directory)
         refused, used = [], None
@@ -129,7 +131,7 @@ class Snapshots:
         """Reads the whole file once; only what this returns for may be loaded."""
         try:
             return self._read_state(path, schema)
-        except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, struct.error, MalformedBodyError) as error:
             reason = f"its checksums hold and its content is another one ({type(error).__name__})"
             raise corrupt(path, reason) from None
         except OSError as error:
@@ -144,14 +146,15 @@ class Snapshots:
         self._check_foreign(path, head, schema)
         oldest, following, priorities = int(head["oldest"]), int(head["oldest"]), None
         frames: set[int] = set()
+        codec = None if schema.frame is None else FrameCodec(schema.frame)
         for kind, payload in segments:
             if kind == b"ROWS":
                 _check_frames(path, _columns(payload, schema), frames, schema)
                 first, rows = FIRST_ID.unpack_from(payload)[0], _row_count(payload, schema)
                 oldest = oldest if first == following else first
                 following = first + rows
-            elif kind == b"FRAM" and schema.frame is not None:
-                frames = _joined(path, frames, _numbers(payload, schema.frame))
+            elif kind == b"FRAM" and codec is not None:
+                frames = _joined(path, frames, payload, codec)
             elif kind == b"PRIO":
                 priorities = np.frombuffer(payload)[oldest - head["oldest"] :]
         return _state(head, oldest, priorities)
@@ -166,26 +169,34 @@ class Snapshots:
 
 
 def _write_frames(file: BinaryIO, table: ReplayTable, frame: ArraySpec) -> None:
-    numbers, step = table.frame_numbers(), max(1, ROWS_BYTES // _stored_bytes(frame))
+    numbers, step = table.frame_numbers(), max(1, ROWS_BYTES // longest_packed(frame))
     for first in range(0, len(numbers), step):
         part = numbers[first : first + step]
-        write_segment(file, b"FRAM", part.astype(FRAME_NUMBER).tobytes(), table.read_frames(part).tobytes())
+        kept = {number: f for number, f in zip(part.tolist(), table.read_frames(part), strict=True) if f is not None}
+        arrays = joined(kept.values())
+        names, lengths, contents = np.array(list(kept), FRAME_NUMBER), arrays[FRAME_BYTES], arrays[FRAME]
+        write_segment(
+            file, b"FRAM", FRAME_COUNT.pack(len(kept)), names.tobytes(), lengths.tobytes(), contents.tobytes()
+        )
 
 
-def _stored_bytes(frame: ArraySpec) -> int:
-    """Of one frame and its number."""
-    return FRAME_NUMBER.itemsize + frame.size * np.dtype(frame.dtype).itemsize
+def _numbered(payload: bytes) -> tuple[list[int], list[bytes]]:
+    """Returns the numbers and the frames of a FRAM segment."""
+    (count,), start, size = FRAME_COUNT.unpack_from(payload), FRAME_COUNT.size, FRAME_NUMBER.itemsize
+    numbers, lengths = np.frombuffer(payload, FRAME_NUMBER, 2 * count, start).reshape(2, count)
+    contents = np.frombuffer(payload, np.uint8, offset=start + 2 * count * size)
+    return numbers.tolist(), separated({FRAME_BYTES: lengths, FRAME: contents})
 
 
-def _numbers(payload: bytes, frame: ArraySpec) -> IntArray:
-    return np.frombuffer(payload, FRAME_NUMBER, len(payload) // _stored_bytes(frame)).astype(np.int64)
-
-
-def _joined(path: Path, before: set[int], numbers: IntArray) -> set[int]:
-    joined = before.union(numbers.tolist())
-    if len(joined) < len(before) + len(numbers):
+def _joined(path: Path, before: set[int], payload: bytes, codec: FrameCodec) -> set[int]:
+    """Returns the numbers ``before`` and those of a FRAM segment, whose frames are frames."""
+    numbers, frames = _numbered(payload)
+    for frame in frames:
+        codec.check(frame)
+    after = before.union(numbers)
+    if len(after) < len(before) + len(numbers):
         raise corrupt(path, "it has a frame twice")
-    return joined
+    return after
 
 
 def _check_frames(path: Path, rows: Columns, frames: set[int], schema: TransitionSchema) -> None:
@@ -248,6 +259,4 @@ def _frames(path: Path, schema: TransitionSchema) -> Frames:
         return
     for kind, payload in read_segments(path):
         if kind == b"FRAM":
-            numbers = _numbers(payload, schema.frame)
-            frames = np.frombuffer(payload, schema.frame.dtype, offset=len(numbers) * FRAME_NUMBER.itemsize)
-            yield numbers, frames.reshape(len(numbers), *schema.frame.shape)
+            yield _numbered(payload)

@@ -37,14 +37,13 @@ class ReplayTable:
         capacity: int,
         incarnation: int,
         rng: np.random.Generator,
-        frames: int = 0,
+        frame_room: int = 0,
     ) -> None:
-        """``frames``: distinct frames for which there is room, where ``schema`` stacks them."""
+        """``frame_room``: bytes for frames, where ``schema`` stacks them."""
         self.schema = schema
         self._selector, self._limiter, self._sessions, self._rng = selector, limiter, sessions, rng
         self._capacity, self._incarnation = capacity, incarnation
-        self._frames = frames
-        self._ring = _make_ring(schema, capacity, frames)
+        self._ring = _make_ring(schema, capacity, frame_room)
         self._oldest = self._next_id = 0
         self._next_batch = 0
         self._returnable: OrderedDict[int, int] = OrderedDict()
@@ -72,6 +71,7 @@ class ReplayTable:
             return InsertResult(before.transitions, duplicate=True, size=len(self), incarnation=self._incarnation)
         if not self._limiter.can_insert(rows, len(self), learners):
             raise self._too_fast("inserts are ahead of samples", learners)
+        self._ring.check(batch)  # not before its turn: whoever waits is not looked through at each try
         self._append(batch, rows)
         self._selector.insert(self._ring.slots(self._next_id - rows, self._next_id), td_errors)
         self._limiter.inserts += rows
@@ -168,8 +168,8 @@ class ReplayTable:
         """Returns the numbers (n,) of the frames that rows refer to; empty where observations are no stacks."""
         return self._ring.frames()
 
-    def read_frames(self, numbers: IntArray) -> Array:
-        """Returns a copy of the frames ``numbers``; that of one whose rows were all evicted meanwhile may be torn."""
+    def read_frames(self, numbers: IntArray) -> list[bytes | None]:
+        """Returns the frames ``numbers``; of one whose rows were all evicted meanwhile it is None or another frame."""
         return self._ring.gather_frames(numbers)
 
     def restore(self, state: TableState, rows: Rows, frames: Frames = ()) -> None:
@@ -194,10 +194,6 @@ class ReplayTable:
         rows = self.schema.check(batch)
         if rows > self._capacity:
             raise InputError(f"insert of {rows} transitions into a table of {self._capacity}; send smaller chunks")
-        if self.schema.frame is not None and len(batch["frame"]) > self._frames:
-            raise InputError(
-                f"insert of {len(batch['frame'])} frames into a table with room for {self._frames}; send smaller chunks"
-            )
         if td_errors is not None:
             check_td_errors(td_errors, rows)
         return rows
@@ -234,7 +230,7 @@ class ReplayTable:
         )
 
 
-def _make_ring(schema: TransitionSchema, capacity: int, frames: int) -> Ring:
+def _make_ring(schema: TransitionSchema, capacity: int, frame_room: int) -> Ring:
     if schema.frame is None:
         return ColumnRing(schema.columns, capacity)
-    return StackRing(schema.columns, schema.frame, capacity, frames)
+    return StackRing(schema.columns, schema.frame, capacity, frame_room)

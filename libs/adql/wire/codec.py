@@ -32,8 +32,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_FIELDS = 256
 ANY = -1
 """Length of an expected axis that may have any value, the same one wherever it appears in a body."""
-ANY_OTHER = -2
-"""Length of another such axis, independent of ANY."""
+ANY_OTHER, ANY_THIRD = -2, -3
+"""Lengths of other such axes, independent of ANY."""
 
 Scalar = bool | int | float | str | None
 Field = Scalar | list[int]
@@ -114,7 +114,8 @@ def encode(fields: Mapping[str, Field], arrays: Mapping[str, Array]) -> list[Buf
 def decode(body: Buffer, expected: Sequence[ArraySpec], *, optional: Sequence[ArraySpec] = ()) -> Message:
     """Reads ``body``, which must hold exactly the arrays of ``expected``, then any of ``optional``, in order.
 
-    An entry ``ANY`` in an expected shape accepts any length, but the same one in all arrays; so does ``ANY_OTHER``.
+    An entry ``ANY`` in an expected shape accepts any length, but the same one in all arrays; so do ``ANY_OTHER`` and
+    ``ANY_THIRD``.
 
     Raises:
         WireVersionError: the other side speaks another wire number.
@@ -228,11 +229,11 @@ def _named(expected: Sequence[ArraySpec], optional: Sequence[ArraySpec]) -> str:
 
 
 def _match_one(dtype: str, shape: Sequence[int], want: ArraySpec, lengths: dict[int, int]) -> None:
-    """Checks one array; ``lengths`` are those that ANY and ANY_OTHER have had so far."""
+    """Checks one array; ``lengths`` are those that ANY and its like have had so far."""
     if dtype != want.dtype or dtype not in _DTYPES or len(shape) != len(want.shape):
         raise MalformedBodyError(f"array {want.name} must be {want.dtype} with {len(want.shape)} axes")
     for have, need in zip(shape, want.shape, strict=True):
-        needed = lengths.setdefault(need, have) if need in (ANY, ANY_OTHER) else need
+        needed = lengths.setdefault(need, have) if need in (ANY, ANY_OTHER, ANY_THIRD) else need
         if have != needed or have < 0:
             raise MalformedBodyError(f"array {want.name} has an axis of length {have}, needed is {needed}")
 

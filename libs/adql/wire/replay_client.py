@@ -10,6 +10,7 @@ import numpy as np
 
 from adql.config import SignatureSettings
 from adql.errors import AdqlError, RateLimitedError, TransportError, UnavailableError
+from adql.frames import FrameCodec
 from adql.types import Array, ReplaySample, SampleInfo, TransitionBatch
 from adql.wire import codec, replay_format, routes
 from adql.wire.connection import REPLAY_URL, Connection, Response, Token
@@ -51,7 +52,8 @@ class ReplayClient:
     ) -> None:
         self._fields: dict[str, codec.Field] = {"session": session, "config_hash": config_hash}
         self._sample_arrays = replay_format.sample_arrays(signature)
-        self._stacked = signature.frame_stack is not None
+        frame = replay_format.frame_array(signature)
+        self._frames = None if frame is None else FrameCodec(frame)
         self._backoff = Backoff(clock, sleep, rng)
         self._deadline_seconds, self._on_retry, self._on_success = deadline_seconds, on_retry, on_success
         self._control = Connection(
@@ -75,7 +77,7 @@ class ReplayClient:
         Raises:
             InvalidTransitionError: a column does not fit; nothing was inserted.
         """
-        columns = folded(batch.columns()) if self._stacked else batch.columns()
+        columns = batch.columns() if self._frames is None else folded(batch.columns(), self._frames)
         columns |= {} if td_errors is None else {"td_error": td_errors}
         fields = self._fields | {"chunk": self._chunk}
         body = codec.encode(fields, {name: np.ascontiguousarray(column) for name, column in columns.items()})
@@ -184,7 +186,10 @@ class ReplayClient:
         """Copies the arrays out of the connection's buffer and cuts them into numbered batches."""
         message = response.message(self._sample_arrays)
         first, incarnation, size = (message.integer(name) for name in ("first_batch", "incarnation", "size"))
-        arrays = unfolded(message.arrays) if self._stacked else {n: array.copy() for n, array in message.arrays.items()}
+        if self._frames is None:
+            arrays = {name: array.copy() for name, array in message.arrays.items()}
+        else:
+            arrays = unfolded(message.arrays, self._frames)
         item_ids, probabilities = arrays.pop("item_ids"), arrays.pop("probabilities")
         transitions, batch_size = TransitionBatch.from_columns(arrays), message.integer("batch_size", 1)
         samples = []

@@ -4,15 +4,15 @@ import numpy as np
 
 from adql.config import FRAME_OVERHEAD_BYTES, RunSpecification, SignatureSettings
 from adql.errors import ConfigError
+from adql.frames import FRAME, FRAME_BYTES, longest_packed
 from adql.types import OBSERVATIONS, ArraySpec
-from adql.wire.codec import ANY, ANY_OTHER
-from adql.wire.replay_frames import FRAME
+from adql.wire.codec import ANY, ANY_OTHER, ANY_THIRD
 
 
 def transition_columns(signature: SignatureSettings) -> tuple[ArraySpec, ...]:
     """Returns name, shape and dtype of one transition's part in each column of TransitionBatch, in order.
 
-    Of stacked observations it is the places of their frames, which stand once in ``frame_array``.
+    Of stacked observations it is the places of their frames, each of which is a ``frame_array``.
     """
     observation: tuple[tuple[int, ...], str] = (signature.observation_shape, signature.observation_dtype)
     if signature.frame_stack is not None:
@@ -33,13 +33,16 @@ def frame_array(signature: SignatureSettings) -> ArraySpec | None:
     return ArraySpec(FRAME, signature.observation_shape[1:], signature.observation_dtype)
 
 
+_FRAMES = (ArraySpec(FRAME_BYTES, (ANY_OTHER,), "int32"), ArraySpec(FRAME, (ANY_THIRD,), "uint8"))
+
+
 def _rows(*columns: ArraySpec) -> tuple[ArraySpec, ...]:
     return tuple(ArraySpec(name, (ANY, *shape), dtype) for name, shape, dtype in columns)
 
 
 def _transitions(signature: SignatureSettings) -> tuple[ArraySpec, ...]:
-    columns, frame = _rows(*transition_columns(signature)), frame_array(signature)
-    return columns if frame is None else (*columns, frame._replace(shape=(ANY_OTHER, *frame.shape)))
+    columns = _rows(*transition_columns(signature))
+    return columns if signature.frame_stack is None else (*columns, *_FRAMES)
 
 
 def insert_arrays(signature: SignatureSettings) -> tuple[ArraySpec, ...]:
@@ -65,21 +68,13 @@ PRIORITY_ARRAYS = _rows(ArraySpec("item_ids", (), "uint64"), ArraySpec("td_error
 
 def largest_row_bytes(signature: SignatureSettings) -> int:
     """Returns the bytes of one transition that shares no frame with another one."""
-    frame = frame_array(signature)
-    return _row_bytes(signature) + (0 if frame is None else _frames_a_row(signature) * _bytes(frame))
+    return _row_bytes(signature) + _frames_a_row(signature) * _largest_frame_bytes(signature)
 
 
-def frame_slots(specification: RunSpecification) -> int:
-    """Returns how many distinct frames a table has room for beside its transitions: never more than it could need.
-
-    0 where observations are no stacks. ``specification`` has its signature.
-    """
+def frame_room(specification: RunSpecification) -> int:
+    """Returns the bytes that a table has for frames beside its transitions; ``specification`` has its signature."""
     replay, signature = specification.replay, specification.signature
-    if signature.frame_stack is None:
-        return 0
-    room = max(0, replay.capacity_bytes - specification.replay_capacity * _row_bytes(signature))
-    most = min(_frames_a_row(signature) * specification.replay_capacity, np.iinfo(np.int32).max)
-    return min(room // _slot_bytes(signature), int(most))
+    return max(0, replay.capacity_bytes - specification.replay_capacity * _row_bytes(signature))
 
 
 def check_table(specification: RunSpecification) -> None:
@@ -91,7 +86,7 @@ def check_table(specification: RunSpecification) -> None:
         ConfigError: names the keys, what they need and the way out.
     """
     replay, signature, capacity = specification.replay, specification.signature, specification.replay_capacity
-    row_bytes = _row_bytes(signature) + _slot_bytes(signature)
+    row_bytes = _row_bytes(signature)
     if capacity * row_bytes > replay.capacity_bytes:
         raise ConfigError(
             f"replay.capacity {capacity} needs {capacity * row_bytes} bytes ({row_bytes} a transition), "
@@ -113,18 +108,18 @@ def check_table(specification: RunSpecification) -> None:
 def _check_frames(specification: RunSpecification, largest: int) -> None:
     """Refuses a table whose frames could fill it below min_size, where nothing would ever be sampled.
 
-    Episodes of one step have two frames a transition, and no insert has more than its transitions can name.
+    At worst no frame can be compressed. Episodes of one step have two frames a transition, and no insert has more than
+    its transitions can name.
     """
-    replay, signature = specification.replay, specification.signature
+    replay, signature, capacity = specification.replay, specification.signature, specification.replay_capacity
     most = _frames_a_row(signature)
-    needed = min(most * specification.replay_capacity, 2 * replay.min_size + most * largest)
-    slots = frame_slots(specification)
-    if slots < needed:
-        needed_bytes = specification.replay_capacity * _row_bytes(signature) + needed * _slot_bytes(signature)
+    frames = min(most * capacity, 2 * replay.min_size + most * largest)
+    needed, room = frames * (_largest_frame_bytes(signature) + FRAME_OVERHEAD_BYTES), frame_room(specification)
+    if room < needed:
         raise ConfigError(
-            f"replay.capacity_bytes {replay.capacity_bytes} has room for {slots} frames, replay.min_size "
+            f"replay.capacity_bytes {replay.capacity_bytes} leaves {room} bytes for frames, replay.min_size "
             f"{replay.min_size} and the largest insert of {largest} transitions may need {needed}; raise "
-            f"capacity_bytes to {needed_bytes}, or lower capacity or min_size"
+            f"capacity_bytes to {capacity * _row_bytes(signature) + needed}, or lower capacity or min_size"
         )
 
 
@@ -132,10 +127,10 @@ def _row_bytes(signature: SignatureSettings) -> int:
     return sum(_bytes(column) for column in transition_columns(signature))
 
 
-def _slot_bytes(signature: SignatureSettings) -> int:
-    """Of one frame in a table: with most transitions comes one new frame."""
+def _largest_frame_bytes(signature: SignatureSettings) -> int:
+    """Of a frame that cannot be compressed, and its length."""
     frame = frame_array(signature)
-    return 0 if frame is None else _bytes(frame) + FRAME_OVERHEAD_BYTES
+    return 0 if frame is None else longest_packed(frame) + 4
 
 
 def _frames_a_row(signature: SignatureSettings) -> int:

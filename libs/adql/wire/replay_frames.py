@@ -1,38 +1,35 @@
-"""Stacked observations on the wire: each distinct frame once, and in their place the stacks' places among them."""
+"""Stacked observations on the wire: each distinct frame once, compressed, and the stacks' places among them."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from adql.errors import MalformedBodyError
+from adql.frames import FRAME, FRAME_BYTES, FrameCodec, joined, separated
 from adql.types import OBSERVATIONS, Array
 
-FRAME = "frame"
-"""The array (m, …) of the frames."""
 
-
-def folded(columns: Mapping[str, Array]) -> dict[str, Array]:
+def folded(columns: Mapping[str, Array], codec: FrameCodec) -> dict[str, Array]:
     """Returns ``columns`` with the frames of its stacks (n, stack, …) once, and int32 places (n, stack) instead."""
     stacks = [columns[name] for name in OBSERVATIONS]
-    count, stack, *shape = stacks[0].shape
+    count, stack = stacks[0].shape[:2]
     places: dict[bytes, int] = {}
     numbers = [places.setdefault(frame.tobytes(), len(places)) for each in stacks for row in each for frame in row]
     by_column = np.array(numbers, np.int32).reshape(len(OBSERVATIONS), count, stack)
-    frames = np.frombuffer(b"".join(places), stacks[0].dtype).reshape(len(places), *shape)
-    return {**columns, **dict(zip(OBSERVATIONS, by_column, strict=True)), FRAME: frames}
+    return {**columns, **dict(zip(OBSERVATIONS, by_column, strict=True)), **joined(map(codec.pack, places))}
 
 
-def unfolded(columns: Mapping[str, Array]) -> dict[str, Array]:
+def unfolded(columns: Mapping[str, Array], codec: FrameCodec) -> dict[str, Array]:
     """Returns what ``folded`` was given, in memory of its own.
 
     Raises:
-        MalformedBodyError: a place outside the frames.
+        MalformedBodyError: a place outside the frames, or what is no frame.
     """
-    frames = columns[FRAME]
+    frames = codec.unpacked(separated(columns))
     return {
         name: _stacks(name, column, frames) if name in OBSERVATIONS else column.copy()
         for name, column in columns.items()
-        if name != FRAME
+        if name not in (FRAME, FRAME_BYTES)
     }
 
 

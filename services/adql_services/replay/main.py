@@ -24,7 +24,7 @@ from adql.replay import (
 )
 from adql.telemetry import logs, metrics
 from adql.telemetry.logs import get_logger
-from adql.wire.replay_format import check_table, frame_array, frame_slots, transition_columns
+from adql.wire.replay_format import check_table, frame_array, frame_room, transition_columns
 from adql_services.replay.app import make_app
 from adql_services.replay.service import ReplayService
 from adql_services.runtime.serving import serve
@@ -82,7 +82,7 @@ def make_table(specification: RunSpecification, incarnation: int) -> ReplayTable
         capacity=specification.replay_capacity,
         incarnation=incarnation,
         rng=np.random.default_rng([specification.run.seed, incarnation]),
-        frames=frame_slots(specification),
+        frame_room=frame_room(specification),
     )
 
 
