@@ -7,6 +7,7 @@ stacks of four frames of 84 × 84 bytes, batches of 32: as whole observations, a
 import itertools
 import json
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -40,10 +41,10 @@ def specification(sampler: str) -> RunSpecification:
     )
 
 
-def specification_of_stacks(frame_stack: int | None) -> RunSpecification:
+def specification_of_stacks(frame_stack: int | None, capacity: int = 2_000, actions: int = 4) -> RunSpecification:
     """The same observations for a table that knows them as stacks, and for one that does not."""
-    signature = {"observation_shape": [STACK, SIDE, SIDE], "observation_dtype": "uint8", "actions": 4}
-    replay = {"capacity": 2_000, "min_size": 1_000, "samples_per_insert": None, "chunk_transitions": CHUNK}
+    signature = {"observation_shape": [STACK, SIDE, SIDE], "observation_dtype": "uint8", "actions": actions}
+    replay = {"capacity": capacity, "min_size": 1_000, "samples_per_insert": None, "chunk_transitions": CHUNK}
     return specification_from(
         {
             "environment": {"signature": signature | {"frame_stack": frame_stack}, "frame_stack": frame_stack},
@@ -99,17 +100,24 @@ def sampling(client: ReplayClient, batches: int, batch_size: int = BATCH, *, upd
 
 
 @contextmanager
-def serving(run: RunSpecification, transport: str) -> Iterator[ReplayClient]:
+def started(run: RunSpecification, transport: str) -> Iterator[tuple[ReplayClient, subprocess.Popen[bytes], str]]:
+    """A client, the service's process and its address."""
     with tempfile.TemporaryDirectory() as directory:
         address = f"unix:{directory}/replay.sock" if transport == "unix" else f"http://127.0.0.1:{free_port()}"
         process = start_replay(Path(directory), run, address)
         client = replay_client(address, run, deadline_seconds=30.0)
         try:
-            yield client
+            yield client, process, address
         finally:
             client.close()
             process.send_signal(signal.SIGTERM)
             process.wait(20)
+
+
+@contextmanager
+def serving(run: RunSpecification, transport: str) -> Iterator[ReplayClient]:
+    with started(run, transport) as (client, _, _):
+        yield client
 
 
 def measure_stacks(client: ReplayClient, made: list[TransitionBatch], about: dict[str, str]) -> None:

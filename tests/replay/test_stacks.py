@@ -112,9 +112,9 @@ def with_last(chunk, frame):
         b"\0",
         OTHER.pack(bytes(7)),
         zstandard.compress(bytes(range(6))),
-        CODEC.pack(bytes(6))[:2] + bytes(80),
+        PACKED[:2] + bytes(3 * 30) + PACKED[2:],
     ],
-    ids=["cut", "a byte more", "twice", "raw", "a byte", "another size", "with magic", "too long"],
+    ids=["cut", "a byte more", "twice", "raw", "a byte", "another size", "with magic", "with 30 empty blocks"],
 )
 @pytest.mark.parametrize("full", [False, True])
 def test_a_new_frame_that_is_not_exactly_one_compressed_frame_refuses_the_whole_insert(full, frame):
