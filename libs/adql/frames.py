@@ -5,7 +5,7 @@ bytes, one frame after the other, and the length of each.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -52,14 +52,16 @@ class FrameCodec:
         if np.dtype(self._frame.dtype).kind == "f" and not np.isfinite(content.view(self._frame.dtype)).all():
             raise MalformedBodyError("a number that is not finite")
 
-    def unpacked(self, frames: Iterable[bytes]) -> Array:
+    def unpacked(self, frames: Sequence[bytes]) -> Array:
         """Returns a new array (m, …) of ``frames``.
 
         Raises:
             MalformedBodyError: one of them is not exactly one frame.
         """
-        contents = [self.unpack(packed) for packed in frames]
-        return np.frombuffer(b"".join(contents), self._frame.dtype).reshape(len(contents), *self._frame.shape)
+        contents = np.empty((len(frames), self._bytes), np.uint8)
+        for place, packed in enumerate(frames):  # one at a time: a list of them would be as large again
+            contents[place] = np.frombuffer(self.unpack(packed), np.uint8)
+        return contents.view(self._frame.dtype).reshape(len(frames), *self._frame.shape)
 
 
 def longest_packed(frame: ArraySpec) -> int:

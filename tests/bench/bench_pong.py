@@ -30,18 +30,14 @@ from tests.waiting import wait_until
 STEPS = 200_000
 
 
-def chunks(steps: int) -> Iterator[TransitionBatch]:
-    """Yields ``steps`` transitions of Pong in chunks of 64 or a few more."""
+def chunks() -> Iterator[TransitionBatch]:
+    """Yields transitions of Pong in chunks of 64 or a few more."""
     gathered: list[TransitionBatch] = []
-    waiting = made = 0
     for batch in _played(np.random.default_rng(1)):
         gathered.append(batch)
-        waiting += len(batch)
-        if waiting >= CHUNK:
+        if sum(map(len, gathered)) >= CHUNK:
             yield TransitionBatch.concatenate(gathered)
-            made, waiting, gathered = made + waiting, 0, []
-        if made >= steps:
-            return
+            gathered = []
 
 
 def _played(rng: np.random.Generator) -> Iterator[TransitionBatch]:
@@ -85,21 +81,26 @@ class Unopened(ReplayClient):
         return []
 
 
-def fill(client: ReplayClient, steps: int) -> dict[str, float]:
+def fill(client: ReplayClient, played: Iterator[TransitionBatch], steps: int) -> dict[str, float]:
     """Inserts ``steps`` transitions; returns how many went in a second of inserting, which includes compressing."""
     seconds, count = 0.0, 0
-    for batch in chunks(steps):
+    while count < steps:
+        batch = next(played)
         start = time.perf_counter()
         assert client.insert(batch)
         seconds, count = seconds + time.perf_counter() - start, count + len(batch)
     return {"steps": count, "transitions_per_second": round(count / seconds)}
 
 
-def memory(service: psutil.Process, before: int, table: dict[str, Any]) -> dict[str, float]:
-    """Bytes of the service's memory and of its own account, a step, which is as many megabytes a million steps."""
-    steps = table["size"]
+def memory(resident: list[int], table: dict[str, Any]) -> dict[str, float]:
+    """Bytes of the service's memory and of its own account, a step, which is as many megabytes a million steps.
+
+    ``resident``: of its process before, with half of the steps and with all.
+    """
+    steps, (empty, half, full) = table["size"], resident
     return {
-        "resident_bytes_per_step": round((service.memory_info().rss - before) / steps, 1),
+        "resident_bytes_per_step": round((full - empty) / steps, 1),
+        "resident_bytes_per_step_of_the_second_half": round((full - half) / (steps / 2), 1),
         "counted_bytes_per_step": round(table["bytes"] / steps, 1),
         "distinct_frames_per_step": round(table["frames"] / steps, 3),
     }
@@ -122,13 +123,15 @@ def two_clients(address: str, run: RunSpecification) -> dict[str, float]:
 
 
 def measure(steps: int) -> Iterator[dict[str, Any]]:
-    run = specification_of_stacks(STACK, capacity=steps, actions=6)
+    run = specification_of_stacks(STACK, capacity=steps + 2 * CHUNK, actions=6)
     with started(run, "unix") as (client, process, address):
         service = psutil.Process(process.pid)
         wait_until(Path(address.removeprefix("unix:")).exists)
-        before = service.memory_info().rss
-        yield {"case": "insert chunks of 64", **fill(client, steps)}
-        yield {"case": "memory of the service", **memory(service, before, client.table())}
+        played, resident = chunks(), [service.memory_info().rss]
+        for half in ("the first half", "the second half"):
+            yield {"case": f"insert chunks of 64, {half}", **fill(client, played, steps // 2)}
+            resident.append(service.memory_info().rss)
+        yield {"case": "memory of the service", **memory(resident, client.table())}
         yield {"case": "sample 1 batch a request", **rate(sampling(client, 1, FRAME_BATCH))}
         yield {"case": "sample 8 batches a request", **rate(sampling(client, 8, FRAME_BATCH))}
         yield {"case": "sample 8 batches a request, two clients", **two_clients(address, run)}

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adql.config import FRAME_OVERHEAD_BYTES
+from adql.frames import FrameCodec
 from adql.replay.frames import FrameStore, cost
+from adql.types import ArraySpec
 
 ROOM = 8
 """Frames for which there is room, where each has one byte."""
@@ -85,3 +87,19 @@ def test_the_stated_overhead_a_frame_is_what_the_store_has(capacity, length):
     names = len(store) * 8
     assert store.used == capacity * (length + FRAME_OVERHEAD_BYTES)
     assert abs(arrays + objects + names - store.used) <= capacity * 12
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int8", "int32", "int64", "bool"])
+@pytest.mark.parametrize("shape", [(), (5,), (3, 2, 1)])
+def test_frames_of_any_shape_and_dtype_come_back_byte_for_byte(shape, dtype):
+    codec = FrameCodec(ArraySpec("frame", shape, dtype))
+    frames = np.random.default_rng(1).integers(0, 2, (4, *shape)).astype(dtype)
+    for count in (4, 1, 0):
+        back = codec.unpacked([codec.pack(frame.tobytes()) for frame in frames[:count]])
+        assert (back.dtype, back.shape) == (frames.dtype, (count, *shape))
+        assert back.tobytes() == frames[:count].tobytes()
+
+
+def test_zeros_of_both_signs_are_different_frames():
+    codec = FrameCodec(ArraySpec("frame", (), "float32"))
+    assert codec.pack(np.float32(0.0).tobytes()) != codec.pack(np.float32(-0.0).tobytes())
