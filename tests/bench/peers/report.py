@@ -17,6 +17,8 @@ from tests.bench.peers.__main__ import COMPETITORS, RESULTS, read_outcomes
 from tests.bench.peers.race import Outcome
 from tests.bench.peers.tasks import TASKS
 
+LAST = 5
+"""Evaluations at the end of a race whose median counts: the best of all would favour who is evaluated more often."""
 COLOURS = {"adql": "#1f6feb", "sbx": "#d9822b", "sb3": "#8250df", "single_file": "#6e7781"}
 NAMES = {"adql": "ADQL, 2 learners", "sbx": "sbx", "sb3": "Stable-Baselines3", "single_file": "single file"}
 
@@ -47,7 +49,7 @@ def summary(outcomes: Sequence[Outcome], task: str) -> list[dict[str, Any]]:
                 "cpu_seconds": median(one.cpu_seconds for one in own),
                 "environment_steps": median(one.environment_steps for one in own),
                 "updates": median(one.updates for one in own),
-                "best_mean_return": median(max(each.mean_return for each in one.curve) for one in own),
+                "last_mean_return": median(median(each.mean_return for each in one.curve[-LAST:]) for one in own),
                 "peak_megabytes": median(one.peak_megabytes for one in own),
             }
         )
@@ -60,7 +62,7 @@ def _ratios(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> dict[str, 
         return {}
     peers = [peer for peer in lines if peer is not line]
     if TASKS[line["task"]].goal is None:
-        did = ("environment_steps", "best_mean_return")
+        did = ("environment_steps", "last_mean_return")
         return {
             f"times_{peer['competitor']}_{what}": round(peer[what] / line[what], 3) for peer in peers for what in did
         }

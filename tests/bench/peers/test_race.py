@@ -82,7 +82,7 @@ def test_race_of_a_fixed_time_is_judged_by_what_was_done_in_it():
         outcome("sb3", 1, 540.0, task="minatar", best=2.0),
     )
     line, *_ = summary([ours, theirs], "minatar")
-    assert (line["times_sb3_best_mean_return"], line["times_sb3_environment_steps"]) == (0.25, 1.0)
+    assert (line["times_sb3_last_mean_return"], line["times_sb3_environment_steps"]) == (0.25, 1.0)
 
 
 def test_race_that_is_in_the_results_is_not_run_again(tmp_path, monkeypatch):
