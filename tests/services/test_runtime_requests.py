@@ -1,10 +1,13 @@
 """What the runtime does with requests, good and bad, over real sockets to a real process."""
 
 import contextlib
+import fcntl
 import json
 import random
 import socket
 import struct
+import termios
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from adql import errors
 from adql.types import ArraySpec
 from adql.wire import routes
 from adql.wire.codec import ANY, decode, encode
-from adql.wire.connection import Connection
+from adql.wire.connection import UNIX_SEND_BYTES, Connection
 from tests.services.memory import memory
 from tests.services.running import Running, running
 from tests.waiting import wait_until
@@ -70,6 +73,18 @@ def test_pull_answers_what_the_service_holds(connection):
     body = connection.request("GET", routes.PARAMETERS).body
     message = decode(body, [ArraySpec("parameters", (ANY,))])
     assert message.arrays["parameters"].shape == (1_750_000,) and message.arrays["parameters"].min() == 1.0
+
+
+def test_answer_over_a_unix_socket_waits_in_a_large_buffer(tmp_path):
+    allowed = int(Path("/proc/sys/net/core/wmem_max").read_text())
+    with running(tmp_path, "unix", TOKEN) as service, service.raw() as peer:
+        peer.sendall(f"GET {routes.PARAMETERS} HTTP/1.1\r\n{HEAD}\r\n".encode())
+        wait_until(lambda: waiting_bytes(peer) >= min(UNIX_SEND_BYTES, allowed) // 2)
+
+
+def waiting_bytes(peer: socket.socket) -> int:
+    """Returns how many bytes were sent to ``peer`` that it has not read."""
+    return struct.unpack("i", fcntl.ioctl(peer, termios.FIONREAD, bytes(4)))[0]
 
 
 def test_push_receives_every_byte(connection):

@@ -23,6 +23,8 @@ CONNECT_SECONDS = 3.5
 """To connect, the second and third try of TCP included: who is gone, as a replaced pod is, says nothing."""
 MIN_BYTES_PER_SECOND = 64 * 1024
 """A request's deadline grows with its size: slower links than this are given up."""
+UNIX_SEND_BYTES = 4 * 1024 * 1024
+"""Of a unix socket's buffer, as far as the system allows: by default both ends wait for each other 34 times in 7 MB."""
 PARAMETER_SERVER_URL, REPLAY_URL = "ADQL_PARAMETER_SERVER_URL", "ADQL_REPLAY_URL"
 """The variables that set the services' addresses."""
 _MAX_HEAD_BYTES = 32 * 1024
@@ -324,6 +326,7 @@ def connect(address: str, timeout_seconds: float) -> socket.socket:
     """
     if address.startswith("unix:"):
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_SEND_BYTES)
         connected.settimeout(timeout_seconds)
         try:
             connected.connect(address.removeprefix("unix:"))

@@ -8,6 +8,7 @@ sends or reads nothing does not.
 import asyncio
 import functools
 import json
+import socket
 from enum import Enum
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from adql.telemetry import metrics
 from adql.wire import routes
-from adql.wire.connection import MIN_BYTES_PER_SECOND
+from adql.wire.connection import MIN_BYTES_PER_SECOND, UNIX_SEND_BYTES
 from adql.wire.problems import problem_for_status
 from adql_services.runtime.bodies import RECEIVE_INTO_KEY
 
@@ -49,6 +50,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that says nothing is closed."""
         super().connection_made(transport)
+        connected = transport.get_extra_info("socket")
+        if connected.family == socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_SEND_BYTES)
         self._stage = _Stage.HEAD
         self._timed_stage = _Stage.IDLE
         self._timer: asyncio.TimerHandle | None = None
